@@ -1,0 +1,45 @@
+/*
+ * What the daemon counts, as one table (name, help), so that the log, the control program and other
+ * readers show the same. Counters only grow; gauges are set by who owns the thing.
+ */
+#ifndef WHERRY_BASE_COUNTERS_H
+#define WHERRY_BASE_COUNTERS_H
+
+#include <stdint.h>
+
+#define COUNTERS(X)                                                                                \
+    X(sessions, "client sessions open now (gauge)")                                                \
+    X(sessions_total, "client sessions accepted")                                                  \
+    X(sign_ins, "successful sign-ins")                                                             \
+    X(sign_in_failures, "refused sign-ins")                                                        \
+    X(accounts, "accounts known (gauge)")                                                          \
+    X(mailboxes, "mailboxes known (gauge)")                                                        \
+    X(mailboxes_untouched, "mailboxes still at home on the old host (gauge)")                      \
+    X(mailboxes_copying, "mailboxes being copied (gauge)")                                         \
+    X(mailboxes_moved, "mailboxes moved (gauge)")                                                  \
+    X(found, "messages found on the old host in mailboxes whose copy began")                       \
+    X(moved, "messages moved")                                                                     \
+    X(left_behind, "messages that the new host refused, kept in the spool")                        \
+    X(vanished, "messages that vanished from the old host while being copied")                     \
+    X(bytes_moved, "message bytes moved")                                                          \
+    X(bytes_to_clients, "bytes sent to clients")                                                   \
+    X(bytes_from_clients, "bytes received from clients")                                           \
+    X(copies_failed, "copies of a mailbox that were broken off")                                   \
+    X(errors, "errors of any kind that were logged at level warn or above")
+
+struct counters {
+#define X(name, help) uint64_t name;
+    COUNTERS(X)
+#undef X
+};
+
+struct counter_info {
+    const char *name, *help;
+    unsigned offset; /* of the uint64_t in struct counters */
+};
+
+/* The table; *n is set to its length. */
+const struct counter_info *counters_table(unsigned *n);
+uint64_t counters_get(const struct counters *c, const struct counter_info *i);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * The records of the store and their codecs. Keys are big-endian so that they sort by account, unit, part.
+ * Each value begins with a version byte. Decoding checks every length; on E_CORRUPT the output is zeroed.
+ * Encoders append to out. Decoded strings are owned by the record (x_clear frees them).
+ */
+#ifndef WHERRY_STORE_RECORDS_H
+#define WHERRY_STORE_RECORDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "wherry/base/buf.h"
+
+enum unit_kind { UNIT_MAILBOX = 1, UNIT_FOLDER = 2 /* \Noselect: a name without contents */ };
+
+/* DESIGN section 3. The numbers are on disk. */
+enum unit_state {
+    UNIT_UNTOUCHED = 1,
+    UNIT_COPYING = 2,
+    UNIT_SWITCHING = 3,
+    UNIT_MOVED = 4,
+    UNIT_DELETED = 5
+};
+enum unit_home { HOME_OLD = 1, HOME_NEW = 2 };
+
+enum account_state { ACCOUNT_NEW = 1, ACCOUNT_KNOWN = 2, ACCOUNT_MOVING = 3, ACCOUNT_MOVED = 4 };
+
+struct store_account {
+    uint32_t id;
+    char *name; /* canonical key */
+    enum account_state state;
+    int64_t first_seen, last_seen; /* seconds since 1970 */
+    uint32_t next_unit;            /* the next unit id to hand out, from 1 */
+    char old_sep, new_sep;         /* hierarchy separators, 0: none (flat) */
+    char *old_prefix, *new_prefix; /* personal namespace prefix, "" or "INBOX." */
+    char *not_moved;               /* other users' and shared prefixes of the old host, one a line */
+};
+
+struct store_unit {
+    uint32_t account, id;
+    enum unit_kind kind;
+    enum unit_state state;
+    enum unit_home home;
+    char *old_name, *view_name, *new_name; /* as on the wire there (modified UTF-7); old_name "" if made later */
+    uint32_t old_uidvalidity, view_uidvalidity, new_uidvalidity; /* 0: not known yet */
+    uint32_t min_view_uidvalidity; /* a deleted namesake had this one: show a higher one */
+    uint64_t modseq_shift;         /* view = new + shift */
+    uint64_t found, moved, left_behind, vanished, bytes;
+    uint32_t copied_to;  /* highest old UID that is settled (moved, left behind or vanished) */
+    uint32_t attempts;   /* copies begun */
+    int64_t started, finished; /* seconds since 1970 */
+    char *reason;        /* of the last failure, "" when none */
+};
+
+/* One message of a batch that is on its way to, or was stored on, the new host. */
+struct intent_msg {
+    uint32_t old_uid, new_uid; /* new_uid 0: not known yet */
+    uint64_t size;             /* bytes of the literal; before it came, what the old host announced */
+    int64_t date;              /* internal date, seconds since 1970 */
+};
+
+enum intent_state { INTENT_SENT = 1, INTENT_STORED = 2, INTENT_VOID = 3 /* superseded; kept to spot late arrivals */ };
+
+struct store_intent {
+    uint32_t account, unit, batch; /* batch: ascending from 1 */
+    enum intent_state state;
+    uint32_t new_uidnext; /* no message of this batch has a lower UID on the new host */
+    uint32_t n;
+    struct intent_msg *msgs; /* ascending old UIDs */
+};
+
+struct store_left {
+    uint32_t account, unit, old_uid;
+    uint64_t size;
+    int64_t date, when; /* internal date; when it was left behind */
+    char *flags;        /* "\\Seen key" */
+    char *file;         /* below the spool folder */
+    char *reason;       /* what the new host said */
+};
+
+void store_key_account(struct buf *out, uint32_t account);
+void store_key_unit(struct buf *out, uint32_t account, uint32_t unit);
+void store_key_part(struct buf *out, uint32_t account, uint32_t unit, uint32_t part); /* maps, intents, left */
+
+void store_account_encode(struct buf *out, const struct store_account *a);
+int store_account_decode(struct store_account *a, struct slice value) MUST_USE;
+void store_account_clear(struct store_account *a);
+void store_unit_encode(struct buf *out, const struct store_unit *u);
+int store_unit_decode(struct store_unit *u, struct slice value) MUST_USE;
+void store_unit_clear(struct store_unit *u);
+void store_intent_encode(struct buf *out, const struct store_intent *i);
+int store_intent_decode(struct store_intent *i, struct slice value) MUST_USE;
+void store_intent_clear(struct store_intent *i);
+void store_left_encode(struct buf *out, const struct store_left *l);
+int store_left_decode(struct store_left *l, struct slice value) MUST_USE;
+void store_left_clear(struct store_left *l);
+
+/* The account id of a canonical name: 0, E_NOTFOUND, E_CORRUPT, E_IO. */
+struct store;
+int store_find_account(struct store *s, struct slice name, uint32_t *id) MUST_USE;
+/* The next free account id. Loop thread; the ids handed out by one process never repeat. */
+uint32_t store_next_account(struct store *s);
+
+const char *unit_state_name(enum unit_state s);
+const char *account_state_name(enum account_state s);
+
+/* The two hosts that this store belongs to: "imap old.example:993|imap new.example:143". "" when fresh. */
+int store_identity_get(struct store *s, struct buf *out) MUST_USE;
+void store_identity_put(struct store_batch *b, struct slice identity);
+
+#endif

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libclient.a
+libclient_a_SOURCES =

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libmove.a
+libmove_a_SOURCES =
