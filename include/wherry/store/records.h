@@ -96,6 +96,7 @@ void store_left_clear(struct store_left *l);
 
 /* The account id of a canonical name: 0, E_NOTFOUND, E_CORRUPT, E_IO. */
 struct store;
+struct store_batch;
 int store_find_account(struct store *s, struct slice name, uint32_t *id) MUST_USE;
 /* The next free account id. Loop thread; the ids handed out by one process never repeat. */
 uint32_t store_next_account(struct store *s);
