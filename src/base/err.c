@@ -1,5 +1,5 @@
-/* Error records. What: a code, its scope and a sentence. Why: who catches an error must know what has to
- * give up. Rejected: errno alone, which says neither. */
+/* Error records. What: a code, its scope and a sentence. Why: who catches an error must know what
+ * has to give up. Rejected: errno alone, which says neither. */
 #include "wherry/base/err.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,9 +25,9 @@ void err_clear(struct err *e)
 
 const char *err_name(int code)
 {
-    static const char *const names[] = {"ok",      "invalid", "protocol", "limit",     "io",
-                                        "closed",  "timeout", "tls",      "auth",      "refused",
-                                        "unavail", "absent",  "exists",   "full",      "corrupt",
+    static const char *const names[] = {"ok",       "invalid",    "protocol", "limit", "io",
+                                        "closed",   "timeout",    "tls",      "auth",  "refused",
+                                        "unavail",  "absent",     "exists",   "full",  "corrupt",
                                         "canceled", "unsupported"};
     int i = -code;
     return i >= 0 && i < (int)(sizeof(names) / sizeof(names[0])) ? names[i] : "unknown";
