@@ -1,0 +1,65 @@
+/*
+ * The configuration as plain data, filled by app from the file, read by every layer. One struct is immutable once
+ * it is in force; after SIGHUP a new one takes its place, so read it through env->settings in each step and do not
+ * keep pointers into it.
+ */
+#ifndef WHERRY_BASE_SETTINGS_H
+#define WHERRY_BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "wherry/base/log.h"
+#include "wherry/base/mem.h"
+
+enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum sign_in { SIGN_IN_SAME, SIGN_IN_MASTER, SIGN_IN_AUTHZID };
+enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
+
+struct imap_host {
+    char *host; /* name or address; NULL: not configured */
+    uint16_t port;
+    enum tls_mode tls;
+    char *ca;     /* PEM file, NULL: the system's */
+    bool verify;
+    char *user;   /* template of the name there: %u login as typed, %n local part, %d domain */
+    enum sign_in sign_in;      /* new host only; old is always the person's own */
+    char *master_user;         /* for MASTER and AUTHZID */
+    char *master_password_file;
+    char *master_separator;    /* "user" separator "master_user" */
+    struct secret master_password; /* first line of that file */
+};
+
+struct settings {
+    char **listen_imap, **listen_imaps; /* NULL-terminated lists of "address:port" */
+    char *tls_certificate, *tls_key;
+    struct imap_host old_imap, new_imap;
+    char *default_domain; /* added to a login name without one when the account's name is made; NULL: none */
+    bool fold_case;       /* account names ignore case */
+    enum plaintext plaintext;
+    char *hostname;       /* for greetings and certificates' sake only */
+    char *store_path, *spool_path;
+    bool accept_changed_hosts; /* run although the store belongs to another pair of hosts */
+    enum log_format log_format;
+    enum log_level log_level;
+    /* limits */
+    unsigned max_connections, max_connections_per_address;
+    unsigned sign_in_attempts;  /* per connection */
+    unsigned sign_in_seconds;   /* a connection that has not signed in by then gets BYE */
+    unsigned idle_seconds;      /* signed in, no command, not in IDLE; RFC 3501 5.4: at least 1800 */
+    unsigned line_bytes;        /* one command without literals */
+    unsigned literal_bytes;     /* literals of one command, not counting the message of APPEND */
+    uint64_t message_bytes;     /* one message in APPEND */
+    unsigned max_errors;        /* bad commands in a row, then BYE */
+    unsigned verify_cache_seconds; /* a checked password is believed that long; 0: always ask */
+    /* the copy */
+    unsigned movers;            /* mailboxes being copied at once, in all */
+    unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
+    uint64_t batch_bytes;       /* a batch ends at this size too */
+    uint64_t window_bytes;      /* fetched but not yet appended, per mover */
+    uint32_t uid_headroom;
+    unsigned host_timeout_seconds; /* no byte from a host while an answer is due */
+    unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
+    unsigned retry_seconds;     /* a failed copy rests at least that long before the next touch tries again */
+};
+
+#endif
