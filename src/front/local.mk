@@ -1,2 +1,2 @@
 noinst_LIBRARIES += libfront.a
-libfront_a_SOURCES =
+libfront_a_SOURCES = include/wherry/front/front.h
