@@ -13,18 +13,28 @@
 /* Bounds on what a client may send as name and password. */
 enum { AUTH_MAX_NAME = 255, AUTH_MAX_PASSWORD = 1024 };
 
-/* E_INVAL: empty, too long, control characters, or the master separator in it (nobody signs in as somebody else). */
+/*
+ * E_INVAL: empty, too long, control characters, the master separator in it (nobody signs in as somebody else), or a blank
+ * or '@' at either end (hosts may cut those off, and one person would be two accounts).
+ */
 int auth_check_login(const struct settings *s, struct slice login) MUST_USE;
 
-/* Expands %u %n %d %%; %d falls back to default_domain. E_INVAL on another %x (configuration checks that early). */
+/*
+ * Expands %u %n %d %%; the last '@' divides; %d falls back to default_domain, which may be NULL. E_INVAL on another %x
+ * (configuration checks that early) and on %d where there is no domain at all; out is unchanged then.
+ */
 int auth_expand(const char *tmpl, struct slice login, const char *default_domain, struct buf *out) MUST_USE;
-/* The account's key: the name at the new host, default domain added, case folded. User, user, user@d are one. */
+/*
+ * The account's key: the name at the new host, default domain added, case folded (ASCII). User, user, user@d are one.
+ * Errors as auth_expand, and E_INVAL when it would be empty or longer than 2 * AUTH_MAX_NAME.
+ */
 int auth_account_key(const struct settings *s, struct slice login, struct buf *out) MUST_USE;
 
 /*
  * Who and what to send to a host: authorization identity ("" for none), authentication identity, password.
  * For the old host, and SAME: the expanded name and the person's own password. MASTER: "user*master" and the master
- * password. AUTHZID: authzid = the expanded name, authcid = master user.
+ * password. AUTHZID: authzid = the expanded name, authcid = master user. With fold_case the name at the new host is
+ * in lower case however it was typed. Errors as auth_expand; *out is empty then.
  */
 struct auth_creds {
     struct buf authzid, authcid;
