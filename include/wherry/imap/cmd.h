@@ -34,14 +34,18 @@ struct cmd_limits {
     unsigned count;     /* literals in one command */
 };
 
+/* Owner: the session. Holds at most limits.line + limits.literals bytes. */
 struct cmd_reader {
     struct cmd_limits limits;
     struct buf text; /* the command so far; freed between commands */
     struct buf name;
+    /* private */
     int state;
-    uint64_t literal_left, skip_left;
-    size_t literal_bytes, scanned;
+    uint64_t left;                         /* of a literal that is read or skipped */
+    size_t tag_n, args, segment;           /* in text: end of the tag, start of args, of the last line */
+    size_t literal_bytes;                  /* in text */
     unsigned count;
+    bool message, nonsync, parsed, refuse; /* refuse: nothing but the end of this command is looked for */
 };
 
 void imap_cmd_init(struct cmd_reader *c, const struct cmd_limits *limits);
@@ -58,13 +62,22 @@ void imap_cmd_free(struct cmd_reader *c); /* wipes: a command may hold a passwor
  * When it does not want the message it calls imap_cmd_refuse(): the reader swallows what a non-synchronising
  * client sends of the command (or nothing for a synchronising one) without another event.
  *
- * A line too long is CMD_ERROR (fatal, since where it ends is unknown). A small literal over the limit: not fatal,
- * swallowed when non-synchronising.
+ * A line too long is CMD_ERROR (fatal, since where it ends is unknown), so is one that ends in a bare LF, and a
+ * literal of no possible size. A small literal over the limit, a malformed tag, an empty line, a NUL, a bare CR,
+ * unbalanced quotes or parentheses, more than 64 levels: not fatal; the rest of the command is swallowed when its
+ * literals are non-synchronising. Spaces before the CRLF are dropped. An event's memory is given back (and wiped)
+ * by the next call, so call until MORE.
  */
 enum codec imap_cmd_next(struct cmd_reader *c, struct slice in, size_t *used, struct cmd *cmd) MUST_USE;
 void imap_cmd_message_done(struct cmd_reader *c);
 void imap_cmd_refuse(struct cmd_reader *c);
 /* True when no command is half read. */
 bool imap_cmd_idle(const struct cmd_reader *c);
+
+/*
+ * One line without CRLF, for what is no command: DONE of IDLE, a SASL response. BAD: a bare CR or LF, a NUL, or
+ * longer than max; *line borrows and is zeroed unless DONE.
+ */
+enum codec imap_line_next(struct slice in, size_t max, struct slice *line, size_t *used) MUST_USE;
 
 #endif

@@ -53,19 +53,22 @@ enum codec imap_resp_next(struct resp_reader *r, struct slice in, size_t *used,
 bool imap_resp_idle(const struct resp_reader *r);
 
 /*
- * FETCH data gathered from the events above. Feed every event from RESP_BEGIN with name FETCH on.
- * Order of items is free. A body (BODY[], RFC822, BINARY[]) is passed on in pieces and never held; a quoted body
- * comes as one piece. BODY[HEADER.FIELDS …] is held, up to max_header bytes, in header.
+ * FETCH data gathered from the events above. Feed every event from RESP_BEGIN with name FETCH on; events of
+ * other responses give FETCH_NONE. Order of items is free. A body (BODY[], RFC822, BINARY[], partial ones too) is
+ * passed on in pieces and never held. BODY[HEADER…] and RFC822.HEADER are held in header; a message that carries
+ * other sections or items has them skipped.
  */
 enum fetch_event {
     FETCH_NONE,
-    FETCH_BODY,  /* a body of body_size bytes begins */
-    FETCH_BYTES, /* bytes of it in the resp event (for a quoted one in .text, unescaped) */
-    FETCH_BODY_END,
-    FETCH_DONE,  /* the response is complete: look at the fields */
-    FETCH_BAD    /* malformed; the rest of the response is skipped, then FETCH_DONE comes with bad set */
+    FETCH_BODY,       /* a body of body_size bytes begins */
+    FETCH_BYTES,      /* some of it, in bytes */
+    FETCH_BODY_END,   /* the last of it, in bytes (which may be empty) */
+    FETCH_BODY_WHOLE, /* a whole body that came as a quoted string: body_size, and bytes has it unescaped */
+    FETCH_DONE,       /* the response is complete: look at the fields */
+    FETCH_BAD         /* malformed; the rest of the response is skipped, then FETCH_DONE comes with bad set */
 };
 
+/* Owner: whoever reads the responses. Holds at most max_header plus 8 KiB of flags, and a quoted body. */
 struct fetch {
     uint32_t seq, uid; /* uid 0: not told */
     bool has_flags, has_date, has_size, body_nil, bad;
@@ -75,8 +78,10 @@ struct fetch {
     uint64_t size;     /* RFC822.SIZE */
     uint64_t body_size;
     uint64_t modseq;   /* 0: not told */
-    struct buf header; /* HEADER.FIELDS section */
-    struct buf text;
+    struct buf header; /* HEADER section, cut at max_header bytes */
+    struct buf text;   /* a quoted body, unescaped */
+    struct slice bytes; /* FETCH_BYTES, BODY_END, BODY_WHOLE: borrowed until the next call */
+    size_t max_header; /* default 64 KiB, changeable at any time */
     /* private */
     int state, item;
     unsigned depth;
