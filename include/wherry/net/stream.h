@@ -23,7 +23,11 @@ enum stream_state {
     STREAM_CONNECTING, /* name look-up, TCP */
     STREAM_HANDSHAKE,  /* TLS */
     STREAM_OPEN,
-    STREAM_EOF,   /* the peer sent its last byte; stream_in may still hold some; writing still works */
+    /*
+     * The peer sent its last byte; stream_in may still hold some; writing still works. When it was cut off
+     * rather than ended (TLS without close_notify) stream_err() has E_TLS, else no error.
+     */
+    STREAM_EOF,
     STREAM_FAILED /* stream_err() says why; nothing more will happen; stream_in may still hold bytes */
 };
 
@@ -36,7 +40,11 @@ struct dial {
     uint64_t timeout_ms;    /* for all of: look-up, connect, handshake; 0: 30 s */
 };
 
-/* Begins to connect; never fails at once (look for STREAM_FAILED). Everything in d is copied. */
+/*
+ * Begins to connect; never fails at once (look for STREAM_FAILED). Everything in d is copied. Errors have
+ * SCOPE_HOST: E_UNAVAIL (no address, refused), E_TIMEOUT, E_TLS, E_CLOSED or E_IO; the text names the host,
+ * and says what is wrong with its certificate.
+ */
 struct stream *stream_dial(struct worker *w, struct task *owner, const struct dial *d);
 
 enum stream_state stream_state(const struct stream *s);
@@ -47,7 +55,10 @@ uint16_t stream_peer_port(const struct stream *s);
 const char *stream_tls_info(const struct stream *s); /* "TLSv1.3 TLS_AES_…" or "" */
 void stream_set_owner(struct stream *s, struct task *owner);
 
-/* What was received and not consumed. Consume from it, then call stream_resume(). */
+/*
+ * What was received and not consumed: at most in_limit bytes, with TLS up to 20 KiB more. Consume from it,
+ * then call stream_resume(), which also gives its memory back when it is empty.
+ */
 struct buf *stream_in(struct stream *s);
 void stream_resume(struct stream *s);
 void stream_set_in_limit(struct stream *s, size_t bytes); /* default STREAM_IN_LIMIT; at least 1 KiB */
@@ -56,16 +67,22 @@ void stream_set_in_limit(struct stream *s, size_t bytes); /* default STREAM_IN_L
 void stream_write(struct stream *s, const void *p, size_t n);
 void stream_put(struct stream *s, struct slice v);
 size_t stream_pending(const struct stream *s); /* bytes not yet handed to the kernel */
-bool stream_full(const struct stream *s);      /* pending >= STREAM_OUT_HIGH; woken at STREAM_OUT_LOW */
+/* pending >= STREAM_OUT_HIGH; the owner is woken when it falls to STREAM_OUT_LOW. */
+bool stream_full(const struct stream *s);
 
 /*
  * From here on TLS, in the role given; what is pending in the clear goes out first. E_PROTO when bytes are
- * waiting in stream_in that came in the clear (RFC 9051 11.1, STARTTLS injection): close then.
+ * waiting in stream_in that came in the clear (RFC 9051 11.1, STARTTLS injection): close then. E_INVAL when
+ * the stream is not open or has TLS. Until the handshake is over the state is STREAM_HANDSHAKE; bounding its
+ * time is the owner's matter for an accepted stream, for a dialled one dial.timeout_ms holds again.
  */
 int stream_start_tls_server(struct stream *s, struct tls_ctx *ctx) MUST_USE;
 int stream_start_tls_client(struct stream *s, struct tls_ctx *ctx, const char *host) MUST_USE;
 
-/* Sends what is pending (at most 5 s), closes and frees. Leaves NULL. Never wakes the owner again. */
+/*
+ * Sends what is pending (at most 5 s), closes and frees. Leaves NULL. Never wakes the owner again. What is
+ * pending during a handshake is sent after it; during STREAM_CONNECTING it is dropped.
+ */
 void stream_close(struct stream **s);
 /* Closes at once. */
 void stream_abort(struct stream **s);
@@ -82,10 +99,14 @@ uint64_t stream_bytes_out(const struct stream *s);
 struct listener;
 typedef void listener_accept(struct stream *s, void *arg);
 
-/* address: "1.2.3.4:143", "[::]:993", "localhost:0" is E_INVAL (numeric only). [::] is IPv6 only. */
+/*
+ * address: "1.2.3.4:143", "[::]:993", "localhost:0" is E_INVAL (numeric only). [::] is IPv6 only. E_IO when
+ * the address cannot be bound. tls (NULL: none) is borrowed until listener_close() or listener_set_tls().
+ */
 int listener_open(struct listener **out, struct worker *w, const char *address, struct tls_ctx *tls,
                   listener_accept *on_accept, void *arg, struct err *e) MUST_USE;
 void listener_close(struct listener **l);
+void listener_pause(struct listener *l, bool paused);
 void listener_set_tls(struct listener *l, struct tls_ctx *tls); /* after the certificate was re-read */
 uint16_t listener_port(const struct listener *l); /* the real one when 0 was asked for */
 

@@ -46,22 +46,31 @@ void timer_stop(struct timer *t);
 bool timer_running(const struct timer *t);
 
 /*
- * All state of the process hangs off here. log and counters are borrowed from app; env is app's own
- * context (the layers above net keep theirs in it through the typed accessors they declare).
+ * All state of the process hangs off here. log (may be NULL) and counters are borrowed from app; env is
+ * app's own context (the layers above net keep theirs in it through the typed accessors they declare).
+ * Ignores SIGPIPE for the process. Aborts when there are no descriptors for the loop.
  */
 struct worker *worker_new(struct log *log, struct counters *counters);
-void worker_free(struct worker **w); /* after worker_run returned; closes what is left on the loop */
+/* After worker_run returned. Closes what is left on the loop; what was posted and did not run is dropped. */
+void worker_free(struct worker **w);
 /* Runs until worker_stop(). Returns 0 or E_IO. */
 int worker_run(struct worker *w) MUST_USE;
 void worker_stop(struct worker *w);
 /* One turn of the loop, waiting at most ms (0: not at all); for tests. */
 void worker_turn(struct worker *w, uint64_t ms);
 uint64_t worker_now_ms(const struct worker *w); /* monotonic, as of this turn */
+/* Streams that exist, those included that are sending their last bytes after stream_close(). */
+size_t worker_streams(const struct worker *w);
+void worker_set_env(struct worker *w, void *env);
+void *worker_env(const struct worker *w);
 struct log *worker_log(struct worker *w);
 struct counters *worker_counters(struct worker *w);
 void *worker_uv_loop(struct worker *w); /* uv_loop_t *, for net, app and the store's writer only */
 
-/* Signals (SIGTERM, SIGHUP…): cb runs on the loop as a task step would. At most 8. Returns 0 or E_IO. */
+/*
+ * Signals (SIGTERM, SIGHUP…): cb runs on the loop as a task step would. At most 8. Returns 0, E_IO
+ * or E_LIMIT.
+ */
 int worker_on_signal(struct worker *w, int signo, void (*cb)(struct worker *w, int signo, void *arg),
                      void *arg) MUST_USE;
 
