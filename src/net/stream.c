@@ -1,0 +1,354 @@
+/*
+ * Streams. What: the buffers, states and backpressure of a connection, whatever is beneath. Why:
+ * sessions and clients then differ only in what they read and write. Output is gathered in one
+ * buffer and sent at the end of the turn, so that a hundred small writes are one packet; what the
+ * kernel does not take leaves with its buffer, uncopied. Rejected: writing through at once (a
+ * system call and a TLS record per fragment); uv_write alone (a callback per write even when the
+ * kernel has room).
+ */
+#include "config.h"
+#include "stream_impl.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tls_impl.h"
+#include "worker_impl.h"
+#include "wherry/base/mem.h"
+
+enum {
+    IN_LIMIT_MIN = 1024,
+    TLS_ROOM_MIN = 4096 /* a small in_limit must not cut records into single bytes */
+};
+
+static void stream_step(struct task *t)
+{
+    struct stream *s = container_of(t, struct stream, task);
+    if (s->closing != CLOSING_NOT)
+        close_step(s);
+    else if (s->state == STREAM_CONNECTING)
+        dial_step(s);
+    else if (s->state == STREAM_HANDSHAKE && s->timer.fired)
+        stream_fail(s, E_TIMEOUT, "the TLS handshake with %s took too long", s->peer);
+}
+
+struct stream *stream_new(struct worker *w, struct task *owner)
+{
+    struct stream *s = mem_alloc(sizeof(*s));
+    s->worker = w;
+    s->owner = owner;
+    s->in_limit = STREAM_IN_LIMIT;
+    task_init(&s->task, w, stream_step);
+    timer_init(&s->timer, &s->task);
+    list_init(&s->dirty);
+    list_append(&w->streams, &s->all);
+    w->nstreams++;
+    return s;
+}
+
+/* Lets go of everything below the buffers. */
+static void disconnect(struct stream *s)
+{
+    timer_stop(&s->timer);
+    list_remove(&s->dirty);
+    dial_drop(s);
+    sock_close(&s->sock);
+    s->reading = false;
+    buf_free(&s->out);
+}
+
+void stream_free(struct stream *s)
+{
+    disconnect(s);
+    task_stop(&s->task);
+    tls_close(&s->tls);
+    list_remove(&s->all);
+    s->worker->nstreams--;
+    buf_wipe(&s->in);
+    free(s);
+}
+
+void stream_set_peer(struct stream *s, const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+        inet_ntop(AF_INET, &v4->sin_addr, s->peer, sizeof(s->peer));
+        s->peer_port = ntohs(v4->sin_port);
+    } else if (a->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+        inet_ntop(AF_INET6, &v6->sin6_addr, s->peer, sizeof(s->peer));
+        s->peer_port = ntohs(v6->sin6_port);
+    }
+}
+
+void stream_enter(struct stream *s, enum stream_state state)
+{
+    static const char *const names[] = {"connecting", "handshake", "open", "eof", "failed"};
+    if (s->worker->log != NULL && s->worker->log->level == LOG_DEBUG)
+        log_event(s->worker->log, LOG_DEBUG, "stream", log_s("from", names[s->state]),
+                  log_s("to", names[state]), log_s("peer", s->peer), log_n("port", s->peer_port),
+                  log_s("tls", stream_tls_info(s)),
+                  log_s("reason", s->err.code != 0 ? s->err.text : NULL));
+    s->state = state;
+    task_wake(s->closing != CLOSING_NOT ? &s->task : s->owner);
+}
+
+void stream_failed(struct stream *s)
+{
+    if (s->state == STREAM_FAILED)
+        return;
+    disconnect(s);
+    stream_enter(s, STREAM_FAILED);
+}
+
+void stream_fail(struct stream *s, int code, const char *fmt, ...)
+{
+    if (s->state == STREAM_FAILED)
+        return;
+    char text[sizeof(s->err.text)];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    err_set(&s->err, code, SCOPE_HOST, "%s", text);
+    stream_failed(s);
+}
+
+void stream_on_error(struct stream *s, int status)
+{
+    char why[80];
+    int code = status == -ECONNRESET || status == -EPIPE         ? E_CLOSED
+               : status == -ETIMEDOUT || status == -EHOSTUNREACH ? E_TIMEOUT
+                                                                 : E_IO;
+    stream_fail(s, code, "connection with %s lost: %s", s->peer,
+                sock_strerror(status, why, sizeof(why)));
+}
+
+/* -- input -- */
+
+size_t stream_read_room(const struct stream *s)
+{
+    size_t room = s->in.len < s->in_limit ? s->in_limit - s->in.len : 1;
+    return s->tls != NULL && room < TLS_ROOM_MIN ? TLS_ROOM_MIN : room;
+}
+
+void stream_watch(struct stream *s)
+{
+    bool want = s->sock != NULL;
+    if (s->closing == CLOSING_NOT || s->state == STREAM_HANDSHAKE)
+        want = want && (s->state == STREAM_HANDSHAKE ||
+                        (s->state == STREAM_OPEN && s->in.len < s->in_limit));
+    else
+        want = want && s->state == STREAM_OPEN;
+    if (want == s->reading)
+        return;
+    s->reading = want;
+    int rc = sock_read(s->sock, want);
+    if (rc < 0)
+        stream_on_error(s, rc);
+}
+
+void stream_on_read(struct stream *s, struct slice v)
+{
+    if (s->tls != NULL) {
+        stream_tls_input(s, v);
+    } else if (s->closing == CLOSING_NOT) {
+        buf_put_slice(&s->in, v);
+        s->bytes_in += v.n;
+        task_wake(s->owner);
+    }
+    if (s->state != STREAM_FAILED)
+        stream_watch(s);
+}
+
+void stream_on_eof(struct stream *s)
+{
+    s->reading = false; /* libuv has stopped by itself */
+    if (s->state == STREAM_HANDSHAKE) {
+        stream_fail(s, E_CLOSED, "%s closed the connection in the TLS handshake", s->peer);
+        return;
+    }
+    if (s->tls != NULL)
+        err_set(&s->err, E_TLS, SCOPE_HOST, "%s closed the connection without close_notify",
+                s->peer);
+    stream_enter(s, STREAM_EOF);
+}
+
+struct buf *stream_in(struct stream *s)
+{
+    return &s->in;
+}
+
+void stream_resume(struct stream *s)
+{
+    buf_trim(&s->in);
+    if (s->state == STREAM_OPEN)
+        stream_watch(s);
+}
+
+void stream_set_in_limit(struct stream *s, size_t bytes)
+{
+    s->in_limit = bytes > IN_LIMIT_MIN ? bytes : IN_LIMIT_MIN;
+    if (s->state == STREAM_OPEN)
+        stream_watch(s);
+}
+
+/* -- output -- */
+
+void stream_touch(struct stream *s)
+{
+    if (list_empty(&s->dirty))
+        list_append(&s->worker->dirty, &s->dirty);
+}
+
+void stream_write(struct stream *s, const void *p, size_t n)
+{
+    if (s->state == STREAM_FAILED || n == 0)
+        return;
+    buf_put(&s->out, p, n);
+    s->bytes_out += n;
+    if (stream_full(s))
+        s->was_full = true;
+    if (s->state == STREAM_OPEN || s->state == STREAM_EOF)
+        stream_touch(s);
+}
+
+void stream_put(struct stream *s, struct slice v)
+{
+    stream_write(s, v.p, v.n);
+}
+
+size_t stream_pending(const struct stream *s)
+{
+    return s->out.len + (s->sock != NULL ? sock_queued(s->sock) : 0);
+}
+
+bool stream_full(const struct stream *s)
+{
+    return stream_pending(s) >= STREAM_OUT_HIGH;
+}
+
+/* Tells who waits for room. */
+static void drained(struct stream *s)
+{
+    size_t pending = stream_pending(s);
+    if (s->closing != CLOSING_NOT)
+        task_wake(&s->task);
+    else if (s->was_full && pending <= STREAM_OUT_LOW) {
+        s->was_full = false;
+        task_wake(s->owner);
+    }
+}
+
+static void flush(struct stream *s)
+{
+    if (s->state != STREAM_OPEN && s->state != STREAM_EOF)
+        return;
+    int rc = 0;
+    while (rc >= 0 && s->out.len > 0 && sock_queued(s->sock) == 0)
+        rc = s->tls != NULL ? stream_tls_output(s) : sock_send(s->sock, &s->out);
+    if (rc < 0) {
+        if (s->state != STREAM_FAILED)
+            stream_on_error(s, rc);
+        return;
+    }
+    buf_trim(&s->out);
+    drained(s);
+}
+
+void streams_flush(struct worker *w)
+{
+    while (!list_empty(&w->dirty)) {
+        struct stream *s = container_of(w->dirty.next, struct stream, dirty);
+        list_remove(&s->dirty);
+        flush(s);
+    }
+}
+
+void stream_on_sent(struct stream *s)
+{
+    if (s->out.len > 0)
+        stream_touch(s);
+    drained(s);
+}
+
+/* -- STARTTLS -- */
+
+static int start_tls(struct stream *s, struct tls_ctx *ctx, const char *host)
+{
+    if (s->state != STREAM_OPEN || s->tls != NULL)
+        return E_INVAL;
+    if (s->in.len > 0)
+        return E_PROTO;
+    int rc = sock_send(s->sock, &s->out); /* what was said in the clear */
+    buf_trim(&s->out);
+    if (rc < 0) {
+        stream_on_error(s, rc);
+        return 0; /* the owner is told through the state, as for any other loss */
+    }
+    s->tls = tls_open(ctx, host);
+    stream_tls_begin(s);
+    return 0;
+}
+
+int stream_start_tls_server(struct stream *s, struct tls_ctx *ctx)
+{
+    return start_tls(s, ctx, NULL);
+}
+
+int stream_start_tls_client(struct stream *s, struct tls_ctx *ctx, const char *host)
+{
+    int rc = start_tls(s, ctx, host);
+    if (rc == 0 && s->state == STREAM_HANDSHAKE)
+        timer_start(&s->timer, s->dial_ms);
+    return rc;
+}
+
+/* -- what the owner may ask -- */
+
+enum stream_state stream_state(const struct stream *s)
+{
+    return s->state;
+}
+
+const struct err *stream_err(const struct stream *s)
+{
+    return &s->err;
+}
+
+bool stream_is_tls(const struct stream *s)
+{
+    return s->tls != NULL;
+}
+
+const char *stream_tls_info(const struct stream *s)
+{
+    return s->tls != NULL ? tls_info(s->tls) : "";
+}
+
+const char *stream_peer(const struct stream *s)
+{
+    return s->peer;
+}
+
+uint16_t stream_peer_port(const struct stream *s)
+{
+    return s->peer_port;
+}
+
+void stream_set_owner(struct stream *s, struct task *owner)
+{
+    s->owner = owner;
+}
+
+uint64_t stream_bytes_in(const struct stream *s)
+{
+    return s->bytes_in;
+}
+
+uint64_t stream_bytes_out(const struct stream *s)
+{
+    return s->bytes_out;
+}
