@@ -81,6 +81,9 @@ void store_key_account(struct buf *out, uint32_t account);
 void store_key_unit(struct buf *out, uint32_t account, uint32_t unit);
 void store_key_part(struct buf *out, uint32_t account, uint32_t unit, uint32_t part); /* maps, intents, left */
 
+/* The numbers of a key: n of 1 to 3. E_CORRUPT, and zeroes, when the key has another length. */
+int store_key_read(struct slice key, uint32_t *ids, unsigned n) MUST_USE;
+
 void store_account_encode(struct buf *out, const struct store_account *a);
 int store_account_decode(struct store_account *a, struct slice value) MUST_USE;
 void store_account_clear(struct store_account *a);
@@ -94,9 +97,18 @@ void store_left_encode(struct buf *out, const struct store_left *l);
 int store_left_decode(struct store_left *l, struct slice value) MUST_USE;
 void store_left_clear(struct store_left *l);
 
-/* The account id of a canonical name: 0, E_NOTFOUND, E_CORRUPT, E_IO. */
-struct store;
+/* Encodes and puts, under the record's own key; an account goes to STORE_ACCOUNTS and STORE_NAMES. */
 struct store_batch;
+void store_put_account(struct store_batch *b, const struct store_account *a);
+void store_put_unit(struct store_batch *b, const struct store_unit *u);
+void store_put_intent(struct store_batch *b, const struct store_intent *i);
+void store_put_left(struct store_batch *b, const struct store_left *l);
+/* Reads and decodes one: 0, E_NOTFOUND, E_CORRUPT, E_IO (zeroed then). The caller clears it. */
+struct store;
+int store_get_account(struct store *s, uint32_t account, struct store_account *a) MUST_USE;
+int store_get_unit(struct store *s, uint32_t account, uint32_t unit, struct store_unit *u) MUST_USE;
+
+/* The account id of a canonical name: 0, E_NOTFOUND, E_CORRUPT, E_IO. */
 int store_find_account(struct store *s, struct slice name, uint32_t *id) MUST_USE;
 /* The next free account id. Loop thread; the ids handed out by one process never repeat. */
 uint32_t store_next_account(struct store *s);
