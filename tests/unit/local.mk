@@ -22,4 +22,12 @@ tests_unit_test_worker_SOURCES = tests/unit/test_worker.c tests/unit/unit.h
 tests_unit_test_worker_LDADD = $(NET_UNIT_LDADD)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c $(NET_UNIT_PEER)
 tests_unit_test_stream_LDADD = $(NET_UNIT_LDADD)
+STORE_UNIT_TESTS = tests/unit/test_records tests/unit/test_store
+STORE_UNIT_LDADD = libstore.a libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(LMDB_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += $(STORE_UNIT_TESTS)
+TESTS += $(STORE_UNIT_TESTS)
+tests_unit_test_records_SOURCES = tests/unit/test_records.c tests/unit/unit.h
+tests_unit_test_records_LDADD = $(STORE_UNIT_LDADD)
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/unit.h
+tests_unit_test_store_LDADD = $(STORE_UNIT_LDADD)
 endif

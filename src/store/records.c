@@ -1,0 +1,266 @@
+/* The records. What: their keys, codecs and what they are called. Why each begins with a version: a
+ * field can be added without rewriting the store. */
+#include "config.h"
+#include "wherry/store/records.h"
+#include "store/codec.h"
+#include "wherry/base/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_VERSION 1u
+#define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
+
+static void put_be32(struct buf *out, uint32_t v)
+{
+    const uint8_t b[] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+    buf_put(out, b, sizeof(b));
+}
+
+void store_key_account(struct buf *out, uint32_t account)
+{
+    put_be32(out, account);
+}
+
+void store_key_unit(struct buf *out, uint32_t account, uint32_t unit)
+{
+    put_be32(out, account);
+    put_be32(out, unit);
+}
+
+void store_key_part(struct buf *out, uint32_t account, uint32_t unit, uint32_t part)
+{
+    store_key_unit(out, account, unit);
+    put_be32(out, part);
+}
+
+int store_key_read(struct slice key, uint32_t *ids, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *p = key.p + 4 * (size_t)i;
+        bool ok = key.n == 4 * (size_t)n;
+        ids[i] = ok ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+    }
+    return key.n == 4 * (size_t)n ? 0 : E_CORRUPT;
+}
+
+void store_account_encode(struct buf *out, const struct store_account *a)
+{
+    buf_putc(out, (char)RECORD_VERSION);
+    codec_put_u64(out, a->id);
+    codec_put_str(out, a->name);
+    codec_put_u64(out, a->state);
+    codec_put_i64(out, a->first_seen);
+    codec_put_i64(out, a->last_seen);
+    codec_put_u64(out, a->next_unit);
+    buf_putc(out, a->old_sep);
+    buf_putc(out, a->new_sep);
+    codec_put_str(out, a->old_prefix);
+    codec_put_str(out, a->new_prefix);
+    codec_put_str(out, a->not_moved);
+}
+
+int store_account_decode(struct store_account *a, struct slice value)
+{
+    struct codec_in in = codec_open(value, RECORD_VERSION);
+    *a = (struct store_account){0};
+    a->id = codec_u32(&in);
+    a->name = codec_str(&in);
+    a->state = (enum account_state)codec_enum(&in, ACCOUNT_NEW, ACCOUNT_MOVED);
+    a->first_seen = codec_i64(&in);
+    a->last_seen = codec_i64(&in);
+    a->next_unit = codec_u32(&in);
+    a->old_sep = (char)codec_u8(&in);
+    a->new_sep = (char)codec_u8(&in);
+    a->old_prefix = codec_str(&in);
+    a->new_prefix = codec_str(&in);
+    a->not_moved = codec_str(&in);
+    int r = codec_end(&in);
+    if (r != 0)
+        store_account_clear(a);
+    return r;
+}
+
+void store_account_clear(struct store_account *a)
+{
+    free(a->name);
+    free(a->old_prefix);
+    free(a->new_prefix);
+    free(a->not_moved);
+    *a = (struct store_account){0};
+}
+
+void store_unit_encode(struct buf *out, const struct store_unit *u)
+{
+    buf_putc(out, (char)RECORD_VERSION);
+    codec_put_u64(out, u->account);
+    codec_put_u64(out, u->id);
+    codec_put_u64(out, u->kind);
+    codec_put_u64(out, u->state);
+    codec_put_u64(out, u->home);
+    codec_put_str(out, u->old_name);
+    codec_put_str(out, u->view_name);
+    codec_put_str(out, u->new_name);
+    codec_put_u64(out, u->old_uidvalidity);
+    codec_put_u64(out, u->view_uidvalidity);
+    codec_put_u64(out, u->new_uidvalidity);
+    codec_put_u64(out, u->min_view_uidvalidity);
+    codec_put_u64(out, u->modseq_shift);
+    codec_put_u64(out, u->found);
+    codec_put_u64(out, u->moved);
+    codec_put_u64(out, u->left_behind);
+    codec_put_u64(out, u->vanished);
+    codec_put_u64(out, u->bytes);
+    codec_put_u64(out, u->copied_to);
+    codec_put_u64(out, u->attempts);
+    codec_put_i64(out, u->started);
+    codec_put_i64(out, u->finished);
+    codec_put_str(out, u->reason);
+}
+
+int store_unit_decode(struct store_unit *u, struct slice value)
+{
+    struct codec_in in = codec_open(value, RECORD_VERSION);
+    *u = (struct store_unit){0};
+    u->account = codec_u32(&in);
+    u->id = codec_u32(&in);
+    u->kind = (enum unit_kind)codec_enum(&in, UNIT_MAILBOX, UNIT_FOLDER);
+    u->state = (enum unit_state)codec_enum(&in, UNIT_UNTOUCHED, UNIT_DELETED);
+    u->home = (enum unit_home)codec_enum(&in, HOME_OLD, HOME_NEW);
+    u->old_name = codec_str(&in);
+    u->view_name = codec_str(&in);
+    u->new_name = codec_str(&in);
+    u->old_uidvalidity = codec_u32(&in);
+    u->view_uidvalidity = codec_u32(&in);
+    u->new_uidvalidity = codec_u32(&in);
+    u->min_view_uidvalidity = codec_u32(&in);
+    u->modseq_shift = codec_u64(&in);
+    u->found = codec_u64(&in);
+    u->moved = codec_u64(&in);
+    u->left_behind = codec_u64(&in);
+    u->vanished = codec_u64(&in);
+    u->bytes = codec_u64(&in);
+    u->copied_to = codec_u32(&in);
+    u->attempts = codec_u32(&in);
+    u->started = codec_i64(&in);
+    u->finished = codec_i64(&in);
+    u->reason = codec_str(&in);
+    int r = codec_end(&in);
+    if (r != 0)
+        store_unit_clear(u);
+    return r;
+}
+
+void store_unit_clear(struct store_unit *u)
+{
+    free(u->old_name);
+    free(u->view_name);
+    free(u->new_name);
+    free(u->reason);
+    *u = (struct store_unit){0};
+}
+
+void store_intent_encode(struct buf *out, const struct store_intent *i)
+{
+    buf_putc(out, (char)RECORD_VERSION);
+    codec_put_u64(out, i->account);
+    codec_put_u64(out, i->unit);
+    codec_put_u64(out, i->batch);
+    codec_put_u64(out, i->state);
+    codec_put_u64(out, i->new_uidnext);
+    codec_put_u64(out, i->n);
+    for (uint32_t k = 0; k < i->n; k++) {
+        codec_put_u64(out, i->msgs[k].old_uid);
+        codec_put_u64(out, i->msgs[k].new_uid);
+        codec_put_u64(out, i->msgs[k].size);
+        codec_put_i64(out, i->msgs[k].date);
+    }
+}
+
+int store_intent_decode(struct store_intent *i, struct slice value)
+{
+    struct codec_in in = codec_open(value, RECORD_VERSION);
+    *i = (struct store_intent){0};
+    i->account = codec_u32(&in);
+    i->unit = codec_u32(&in);
+    i->batch = codec_u32(&in);
+    i->state = (enum intent_state)codec_enum(&in, INTENT_SENT, INTENT_VOID);
+    i->new_uidnext = codec_u32(&in);
+    uint32_t n = codec_u32(&in);
+    /* Memory for no more messages than the bytes left can hold. */
+    if (n > in.n / INTENT_MSG_LEAST) {
+        store_intent_clear(i);
+        return E_CORRUPT;
+    }
+    i->n = n;
+    i->msgs = mem_array(n, sizeof(*i->msgs));
+    for (uint32_t k = 0; k < n; k++) {
+        i->msgs[k].old_uid = codec_u32(&in);
+        i->msgs[k].new_uid = codec_u32(&in);
+        i->msgs[k].size = codec_u64(&in);
+        i->msgs[k].date = codec_i64(&in);
+    }
+    int r = codec_end(&in);
+    if (r != 0)
+        store_intent_clear(i);
+    return r;
+}
+
+void store_intent_clear(struct store_intent *i)
+{
+    free(i->msgs);
+    *i = (struct store_intent){0};
+}
+
+void store_left_encode(struct buf *out, const struct store_left *l)
+{
+    buf_putc(out, (char)RECORD_VERSION);
+    codec_put_u64(out, l->account);
+    codec_put_u64(out, l->unit);
+    codec_put_u64(out, l->old_uid);
+    codec_put_u64(out, l->size);
+    codec_put_i64(out, l->date);
+    codec_put_i64(out, l->when);
+    codec_put_str(out, l->flags);
+    codec_put_str(out, l->file);
+    codec_put_str(out, l->reason);
+}
+
+int store_left_decode(struct store_left *l, struct slice value)
+{
+    struct codec_in in = codec_open(value, RECORD_VERSION);
+    *l = (struct store_left){0};
+    l->account = codec_u32(&in);
+    l->unit = codec_u32(&in);
+    l->old_uid = codec_u32(&in);
+    l->size = codec_u64(&in);
+    l->date = codec_i64(&in);
+    l->when = codec_i64(&in);
+    l->flags = codec_str(&in);
+    l->file = codec_str(&in);
+    l->reason = codec_str(&in);
+    int r = codec_end(&in);
+    if (r != 0)
+        store_left_clear(l);
+    return r;
+}
+
+void store_left_clear(struct store_left *l)
+{
+    free(l->flags);
+    free(l->file);
+    free(l->reason);
+    *l = (struct store_left){0};
+}
+
+const char *unit_state_name(enum unit_state s)
+{
+    static const char *const names[] = {"unknown",   "untouched", "copying",
+                                        "switching", "moved",     "deleted"};
+    return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : names[0];
+}
+
+const char *account_state_name(enum account_state s)
+{
+    static const char *const names[] = {"unknown", "new", "known", "moving", "moved"};
+    return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : names[0];
+}
