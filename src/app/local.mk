@@ -1,4 +1,4 @@
 sbin_PROGRAMS += wherryd
 wherryd_SOURCES = src/app/main.c
-wherryd_LDADD = libfront.a libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libbase.a \
+wherryd_LDADD = libfront.a libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libconf.a libbase.a \
 	$(UV_LIBS) $(OPENSSL_LIBS) $(LMDB_LIBS) $(CONFUSE_LIBS)

@@ -37,10 +37,12 @@ struct settings {
     bool fold_case;       /* account names ignore case */
     enum plaintext plaintext;
     char *hostname;       /* for greetings and certificates' sake only */
+    char *run_as;         /* user to become once the listeners are open; NULL: stay */
     char *store_path, *spool_path;
     bool accept_changed_hosts; /* run although the store belongs to another pair of hosts */
     enum log_format log_format;
     enum log_level log_level;
+    unsigned counters_seconds; /* between two counters lines */
     /* limits */
     unsigned max_connections, max_connections_per_address;
     unsigned sign_in_attempts;  /* per connection */
@@ -50,6 +52,7 @@ struct settings {
     unsigned literal_bytes;     /* literals of one command, not counting the message of APPEND */
     uint64_t message_bytes;     /* one message in APPEND */
     unsigned max_errors;        /* bad commands in a row, then BYE */
+    unsigned drain_seconds;     /* from SIGTERM to the end, at most */
     unsigned verify_cache_seconds; /* a checked password is believed that long; 0: always ask */
     /* the copy */
     unsigned movers;            /* mailboxes being copied at once, in all */

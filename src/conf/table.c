@@ -1,0 +1,119 @@
+/*
+ * The settings, one row each. man/wherryd.conf.5 describes them in the same order; a test compares
+ * the two.
+ */
+#include "config.h"
+#include "conf_internal.h"
+#include <stddef.h>
+
+#define FIELD(f) offsetof(struct settings, f), sizeof(((struct settings *)NULL)->f)
+#define K 1024ull
+#define M (1024 * K)
+#define G (1024 * M)
+
+static const char *const tls_modes[] = {"none", "starttls", "implicit", NULL};
+static const char *const sign_ins[] = {"same", "master", "authzid", NULL};
+static const char *const plaintexts[] = {"no", "loopback", "yes", NULL};
+static const char *const formats[] = {"logfmt", "json", NULL};
+static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+
+/* A string-like row, a number, a word or yes/no. R: a reload takes it up; S: only a start does. */
+#define R true
+#define S false
+#define TEXT(path, type, field, def, re, help)                                                     \
+    {                                                                                              \
+        path, type, FIELD(field), def, 0, 0, NULL, re, help                                        \
+    }
+#define NUM(path, type, field, def, min, max, re, help)                                            \
+    {                                                                                              \
+        path, type, FIELD(field), def, min, max, NULL, re, help                                    \
+    }
+#define WORD(path, words, field, def, re, help)                                                    \
+    {                                                                                              \
+        path, CONF_WORD, FIELD(field), def, 0, 0, words, re, help                                  \
+    }
+
+static const struct conf_option table[] = {
+    TEXT("hostname", CONF_HOST, hostname, NULL, S, "name in greetings"),
+    TEXT("user", CONF_STRING, run_as, NULL, S, "user to become after the listeners are open"),
+    TEXT("default_domain", CONF_DOMAIN, default_domain, NULL, S,
+         "domain of a login name that has none"),
+    TEXT("fold_case", CONF_BOOL, fold_case, "yes", S, "ignore case in account names"),
+
+    TEXT("listen.imap", CONF_ADDRESSES, listen_imap, NULL, S, "addresses with STARTTLS"),
+    TEXT("listen.imaps", CONF_ADDRESSES, listen_imaps, NULL, S, "addresses with TLS"),
+    WORD("listen.plaintext", plaintexts, plaintext, "no", R, "who may sign in without TLS"),
+    TEXT("tls.certificate", CONF_FILE, tls_certificate, NULL, R, "certificate chain, PEM"),
+    TEXT("tls.key", CONF_SECRET, tls_key, NULL, R, "private key, PEM"),
+
+    TEXT("old.imap.host", CONF_HOST, old_imap.host, NULL, S, "the old host"),
+    NUM("old.imap.port", CONF_NUMBER, old_imap.port, NULL, 1, 65535, S, "its port"),
+    WORD("old.imap.tls", tls_modes, old_imap.tls, "implicit", S, "TLS to the old host"),
+    TEXT("old.imap.ca", CONF_FILE, old_imap.ca, NULL, R, "certification authorities, PEM"),
+    TEXT("old.imap.verify", CONF_BOOL, old_imap.verify, "yes", R, "check its certificate"),
+    TEXT("old.imap.user", CONF_TEMPLATE, old_imap.user, "%u", S, "a person's name there"),
+    TEXT("new.imap.host", CONF_HOST, new_imap.host, NULL, S, "the new host"),
+    NUM("new.imap.port", CONF_NUMBER, new_imap.port, NULL, 1, 65535, S, "its port"),
+    WORD("new.imap.tls", tls_modes, new_imap.tls, "implicit", S, "TLS to the new host"),
+    TEXT("new.imap.ca", CONF_FILE, new_imap.ca, NULL, R, "certification authorities, PEM"),
+    TEXT("new.imap.verify", CONF_BOOL, new_imap.verify, "yes", R, "check its certificate"),
+    TEXT("new.imap.user", CONF_TEMPLATE, new_imap.user, "%u", S, "a person's name there"),
+    WORD("new.imap.sign_in", sign_ins, new_imap.sign_in, "same", R, "how to enter the new host"),
+    TEXT("new.imap.master_user", CONF_STRING, new_imap.master_user, NULL, R, "the master user"),
+    TEXT("new.imap.master_password_file", CONF_SECRET, new_imap.master_password_file, NULL, R,
+         "file with the master password"),
+    TEXT("new.imap.master_separator", CONF_STRING, new_imap.master_separator, "*", R,
+         "between user and master user"),
+
+    TEXT("store.path", CONF_FOLDER, store_path, "/var/lib/wherry", S, "folder of the store"),
+    TEXT("store.spool", CONF_FOLDER, spool_path, NULL, S, "folder of what was left behind"),
+    TEXT("store.accept_changed_hosts", CONF_BOOL, accept_changed_hosts, "no", S,
+         "run although the store belongs to other hosts"),
+    WORD("log.format", formats, log_format, "logfmt", R, "form of log lines"),
+    WORD("log.level", levels, log_level, "info", R, "least level that is logged"),
+    NUM("log.counters_seconds", CONF_NUMBER, counters_seconds, "60", 1, 86400, R,
+        "between two counters lines"),
+
+    NUM("limits.max_connections", CONF_NUMBER, max_connections, "4096", 1, 1000000, R,
+        "client connections in all"),
+    NUM("limits.max_connections_per_address", CONF_NUMBER, max_connections_per_address, "100", 1,
+        1000000, R, "client connections from one address"),
+    NUM("limits.sign_in_attempts", CONF_NUMBER, sign_in_attempts, "3", 1, 100, R,
+        "tries in one connection"),
+    NUM("limits.sign_in_seconds", CONF_NUMBER, sign_in_seconds, "60", 1, 3600, R,
+        "time to sign in"),
+    NUM("limits.idle_seconds", CONF_NUMBER, idle_seconds, "1800", 1800, 86400, R,
+        "silence of a client that signed in"),
+    NUM("limits.line_bytes", CONF_SIZE, line_bytes, "64K", 1 * K, 1 * M, R,
+        "one command without its literals"),
+    NUM("limits.literal_bytes", CONF_SIZE, literal_bytes, "64K", 1 * K, 16 * M, R,
+        "literals of one command"),
+    NUM("limits.message_bytes", CONF_SIZE, message_bytes, "256M", 1 * K, 4 * G - 1, R,
+        "one message in APPEND"),
+    NUM("limits.max_errors", CONF_NUMBER, max_errors, "20", 1, 1000, R, "bad commands in a row"),
+    NUM("limits.drain_seconds", CONF_NUMBER, drain_seconds, "5", 0, 300, R,
+        "from SIGTERM to the end"),
+    NUM("auth.verify_cache_seconds", CONF_NUMBER, verify_cache_seconds, "120", 0, 3600, R,
+        "how long a checked password is believed"),
+
+    NUM("copy.movers", CONF_NUMBER, movers, "4", 1, 256, R, "mailboxes copied at once"),
+    NUM("copy.batch_messages", CONF_NUMBER, batch_messages, "100", 1, 1000, R,
+        "messages in a batch"),
+    NUM("copy.batch_bytes", CONF_SIZE, batch_bytes, "8M", 64 * K, 1 * G, R, "bytes in a batch"),
+    NUM("copy.window_bytes", CONF_SIZE, window_bytes, "1M", 64 * K, 256 * M, R,
+        "fetched and not yet sent, of one mailbox"),
+    NUM("copy.uid_headroom", CONF_NUMBER, uid_headroom, "10000", 0, 1000000000, R,
+        "UIDs kept free above the old host's"),
+    NUM("copy.host_timeout_seconds", CONF_NUMBER, host_timeout_seconds, "120", 1, 3600, R,
+        "silence of a host that owes an answer"),
+    NUM("copy.progress_seconds", CONF_NUMBER, progress_seconds, "5", 1, 10, R,
+        "between two progress lines to a client"),
+    NUM("copy.retry_seconds", CONF_NUMBER, retry_seconds, "30", 0, 86400, R,
+        "rest after a failed copy"),
+};
+
+const struct conf_option *conf_table(unsigned *n)
+{
+    *n = sizeof(table) / sizeof(table[0]);
+    return table;
+}
