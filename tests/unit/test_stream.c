@@ -110,8 +110,8 @@ static void test_backpressure(void **state)
     for (int i = 0; i < 50; i++)
         worker_turn(f->w, 10);
     assert_int_equal(stream_in(p->s)->len, 1024); /* the least limit */
-    assert_true(stream_full(f->c.s));
     assert_true(f->c.to_send > 0);
+    assert_true(stream_pending(f->c.s) > STREAM_OUT_LOW);
     stream_set_in_limit(p->s, STREAM_IN_LIMIT);
     p->hold = false;
     task_wake(&p->task);
