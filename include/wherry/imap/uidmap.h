@@ -38,7 +38,8 @@ uint32_t uidmap_next_to_view(const struct uidmap *m, uint32_t new_uidnext);
 /*
  * A whole set of the view as one of the new host, appended to out. "*" stays "*"; "v:*" begins at the first
  * mapped UID >= v (a "v:*" above everything still means the last message, as RFC 3501 says). Reversed ranges are
- * turned. Returns 1, 0 when nothing of it is mapped (out unchanged), E_INVAL for what is no set.
+ * turned. Returns 1, 0 when nothing of it is mapped (out unchanged), E_INVAL for what is no set, E_LIMIT when the
+ * result would take over 8 MiB (out unchanged).
  */
 int uidmap_set_to_new(const struct uidmap *m, struct slice set, struct buf *out) MUST_USE;
 /* The same in the other direction for sets that a server sent (no "*"). One range may become several: a range of
@@ -48,7 +49,8 @@ int uidmap_set_to_view(const struct uidmap *m, struct slice set, struct buf *out
 /*
  * Wire form for the store: varints of differences; part k of a map that is longer than UIDMAP_PART runs.
  * Encodes runs [first, first + UIDMAP_PART) and, in every part, the tail. Returns the number of parts by
- * uidmap_parts (at least 1). Decoding appends to *m; E_CORRUPT leaves *m as it was.
+ * uidmap_parts (at least 1). Decoding appends to *m and
+ * takes the parts in their order only; E_CORRUPT leaves *m as it was. A map has exactly one encoding.
  */
 enum { UIDMAP_PART = 8192 };
 size_t uidmap_parts(const struct uidmap *m);
