@@ -37,3 +37,6 @@ tests_unit_test_records_LDADD = $(STORE_UNIT_LDADD)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/unit.h
 tests_unit_test_store_LDADD = $(STORE_UNIT_LDADD)
 endif
+
+dist_check_SCRIPTS += tests/check-layers
+TESTS += tests/check-layers
