@@ -8,6 +8,7 @@
 #include "conf_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -185,6 +186,9 @@ void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
     if (s->batch_bytes < s->window_bytes)
         conf_warn(p, conf_line_of(p, "copy.window_bytes"),
                   "copy.window_bytes is larger than copy.batch_bytes");
-    if (secrets)
-        check_files(p, s);
+    if (!secrets)
+        return;
+    check_files(p, s);
+    if (s->run_as != NULL && getpwnam(s->run_as) == NULL)
+        conf_error(p, conf_line_of(p, "user"), "user: there is no %s on this machine", s->run_as);
 }

@@ -165,6 +165,8 @@ static const struct wrong wrongs[] = {
     {BASE "limits { idle_seconds = 60 }\n", 4,
      "limits.idle_seconds = \"60\": must be between 1800 and 86400"},
     {BASE "user = \"\"\n", 4, "user = \"\": must not be empty; leave the line out instead"},
+    {BASE "user = \"no-such-user-here\"\n", 4,
+     "user: there is no no-such-user-here on this machine"},
     {BASE "user = \"a\"\nuser = \"b\"\n", 5, "user stands in line 4 already"},
     {BASE "store { path = \"var\" }\n", 4, "store.path = \"var\": must be an absolute path"},
     {BASE "default_domain = \"a b\"\n", 4,
@@ -371,7 +373,7 @@ static void reload(void **state)
 static void spoiled(void **state)
 {
     const struct place *p = *state;
-    static const char good[] = BASE "# c\nlog { level = \"info\" } /* d */ // e\nuser = 'a\\'b'\n";
+    static const char good[] = BASE "# c\nlog { level = \"info\" } /* d */ // e\nhostname = 'a\\'b'\n";
     char text[sizeof(good)];
     static const char bad[] = "{}\"'#/*\\=,$\x80\n";
     for (size_t i = 0; i < sizeof(good) - 1; i++) {
