@@ -121,19 +121,31 @@ static void run_signals(struct worker *w)
     }
 }
 
-static void run_posts(struct worker *w)
+/* The first post, taken off; NULL when there is none. */
+static struct post *take_post(struct worker *w)
 {
     pthread_mutex_lock(&w->post_lock);
     struct post *p = w->post_first;
-    w->post_first = NULL;
-    w->post_last = &w->post_first;
+    if (p != NULL) {
+        w->post_first = p->next;
+        if (p->next == NULL)
+            w->post_last = &w->post_first;
+    }
     pthread_mutex_unlock(&w->post_lock);
-    while (p != NULL) {
-        struct post *next = p->next;
+    return p;
+}
+
+/* One at a time, since a callback may unpost another. As bounded as the tasks: the rest waits a turn. */
+static void run_posts(struct worker *w)
+{
+    for (unsigned n = 0; n < WORKER_STEPS; n++) {
+        struct post *p = take_post(w);
+        if (p == NULL)
+            return;
         p->cb(p->arg);
         free(p);
-        p = next;
     }
+    uv_async_send(&w->poke);
 }
 
 static void run_tasks(struct worker *w)
@@ -260,4 +272,21 @@ void worker_post(struct worker *w, void (*cb)(void *arg), void *arg)
     w->post_last = &p->next;
     pthread_mutex_unlock(&w->post_lock);
     uv_async_send(&w->poke);
+}
+
+void worker_unpost(struct worker *w, void (*cb)(void *arg), const void *arg)
+{
+    pthread_mutex_lock(&w->post_lock);
+    struct post **link = &w->post_first;
+    while (*link != NULL) {
+        struct post *p = *link;
+        if (p->cb == cb && p->arg == arg) {
+            *link = p->next;
+            free(p);
+        } else {
+            link = &p->next;
+        }
+    }
+    w->post_last = link;
+    pthread_mutex_unlock(&w->post_lock);
 }

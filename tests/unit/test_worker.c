@@ -272,6 +272,34 @@ static void test_post_then_free(void **state)
     assert_int_equal(m.got, 0);
 }
 
+static void on_unpost(void *arg)
+{
+    struct mailbox *m = arg;
+    worker_unpost(m->w, on_post, m);
+}
+
+/* An owner that goes away takes its posts along, also from within another post. */
+static void test_unpost(void **state)
+{
+    struct worker *w = *state;
+    struct mailbox a = {.w = w}, b = {.w = w};
+    worker_post(w, on_post, &a);
+    worker_post(w, on_post, &b);
+    worker_post(w, on_post, &a);
+    worker_unpost(w, on_post, &a);
+    worker_post(w, on_unpost, &a);
+    worker_post(w, on_post, &a);
+    worker_post(w, on_post, &b);
+    worker_turn(w, 0);
+    assert_int_equal(a.got, 0);
+    assert_int_equal(b.got, 2);
+    worker_post(w, on_post, &a);
+    worker_unpost(w, on_post, &a); /* the last one: the next is still found */
+    worker_post(w, on_post, &b);
+    worker_turn(w, 0);
+    assert_int_equal(b.got, 3);
+}
+
 static void on_signal(struct worker *w, int signo, void *arg)
 {
     int *seen = arg;
@@ -332,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timer_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_post_from_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_post_then_free, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unpost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sigpipe, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_before_run, setup, teardown),

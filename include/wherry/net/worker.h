@@ -79,5 +79,7 @@ int worker_on_signal(struct worker *w, int signo, void (*cb)(struct worker *w, i
  * Used by the store's writer and by look-ups that libuv runs in its pool.
  */
 void worker_post(struct worker *w, void (*cb)(void *arg), void *arg);
+/* Drops what was posted with this cb and arg and did not run yet, before arg is freed. Loop thread. */
+void worker_unpost(struct worker *w, void (*cb)(void *arg), const void *arg);
 
 #endif
