@@ -16,15 +16,9 @@
 #define GROUP_BYTES ((size_t)8 << 20)
 #define CHECK_READERS_EVERY 64u
 
-/* Outlives the store when a call that was posted has not come yet. */
-struct bell {
-    struct writer *writer; /* NULL when the store is closed: free the bell */
-};
-
 /* Owner: the store. What stands below mutex belongs to it. */
 struct writer {
     struct store *s;
-    struct bell *bell;
     uv_thread_t thread;
     struct list pending; /* loop thread: what was submitted and is not answered */
     uint64_t next_id;
@@ -34,7 +28,7 @@ struct writer {
     uv_cond_t wake;
     struct list queue, done;
     bool stop;
-    bool posted;   /* the bell is on its way */
+    bool posted;   /* ring() is on its way */
     size_t map_to; /* the map has grown to so many bytes, not told yet */
 };
 
@@ -143,7 +137,7 @@ static void writer_main(void *arg)
         w->posted = true;
         uv_mutex_unlock(&w->mutex);
         if (post)
-            worker_post(w->s->worker, ring, w->bell);
+            worker_post(w->s->worker, ring, w);
     }
 }
 
@@ -182,12 +176,7 @@ static void deliver(struct writer *w)
 
 static void ring(void *arg)
 {
-    struct bell *bell = arg;
-    struct writer *w = bell->writer;
-    if (w == NULL) {
-        free(bell);
-        return;
-    }
+    struct writer *w = arg;
     uv_mutex_lock(&w->mutex);
     w->posted = false;
     uv_mutex_unlock(&w->mutex);
@@ -235,8 +224,6 @@ int writer_start(struct store *s, struct err *e)
     list_init(&w->done);
     if (uv_mutex_init(&w->mutex) != 0 || uv_cond_init(&w->wake) != 0)
         abort();
-    w->bell = mem_alloc(sizeof(*w->bell));
-    w->bell->writer = w;
     /* Signals are for the loop's thread. */
     sigset_t all, old;
     sigfillset(&all);
@@ -246,7 +233,6 @@ int writer_start(struct store *s, struct err *e)
     if (rc != 0) {
         uv_mutex_destroy(&w->mutex);
         uv_cond_destroy(&w->wake);
-        free(w->bell);
         free(w);
         return err_set(e, E_IO, SCOPE_HOST, "cannot start the writer: %s", uv_strerror(rc));
     }
@@ -264,11 +250,8 @@ void writer_stop(struct store *s)
     uv_cond_signal(&w->wake);
     uv_mutex_unlock(&w->mutex);
     uv_thread_join(&w->thread);
+    worker_unpost(s->worker, ring, w);
     deliver(w);
-    if (w->posted)
-        w->bell->writer = NULL;
-    else
-        free(w->bell);
     uv_mutex_destroy(&w->mutex);
     uv_cond_destroy(&w->wake);
     free(w);

@@ -322,7 +322,7 @@ static void closing_waits(void **state)
         assert_false(w[i].pending);
         assert_int_equal(w[i].result, 0);
     }
-    worker_turn(f->w, 0); /* the call that was on its way finds no store and does nothing */
+    worker_turn(f->w, 0); /* nothing of it is on its way any more */
     open_small(f);
     expect(f->s, "0", "v");
     expect(f->s, "49", "v");
