@@ -29,6 +29,8 @@ class Wherryd:
         self.process = None
         self.codes = []
         place.certificates()
+        with open(place.key) as f:
+            key = place.write(self.dir + '/key.pem', f.read(), 0o600)
         more = dict(more or {})
 
         def section(name, text):
@@ -48,7 +50,7 @@ class Wherryd:
                     text += 'master_separator = "*"\n'
             return 'imap {\n%s%s}\n' % (text, more.pop(side + '.imap', ''))
         text = section('listen', 'imap = {"127.0.0.1:%d"}\nimaps = {"127.0.0.1:%d"}\n' % (self.port, self.tls_port))
-        text += section('tls', 'certificate = "%s"\nkey = "%s"\n' % (place.cert, place.key))
+        text += section('tls', 'certificate = "%s"\nkey = "%s"\n' % (place.cert, key))
         text += section('old', host('old', old, old_tls))
         text += section('new', host('new', new, new_tls))
         text += section('store', 'path = "%s"\n' % self.store)

@@ -66,7 +66,8 @@ class Dovecot(Server):
     refuses = frozenset(['empty', 'badkeyword', 'slash'])
 
     def __init__(self, place, name='dovecot', style='/', store='maildir', fsync='never', capability=None,
-                 connections=None, extra='', password='pw', quota=None):
+                 connections=None, extra='', password='pw', quota=None,
+                 sent='Sent'):
         self.place, self.name, self.style, self.store = place, name, style, store
         if style == '.':
             self.refuses = self.refuses - {'slash'}  # the listescape plugin
@@ -74,7 +75,7 @@ class Dovecot(Server):
             self.refuses = self.refuses | {'tilde'}
         self.sep, self.prefix = (b'.', b'INBOX.') if style == '.' else (b'/', b'')
         self.fsync, self.capability, self.connections = fsync, capability, connections
-        self.extra, self.password, self.quota = extra, password, quota
+        self.extra, self.password, self.quota, self.sent = extra, password, quota, sent
         place.certificates()
         self.dir = place.folder(name)
         self.port, self.tls_port = place.port(), place.port()
@@ -102,7 +103,7 @@ class Dovecot(Server):
             optional += 'plugin {\n quota = count:User quota\n quota_vsizes = yes\n quota_rule = *:storage=%s\n}\n' \
                 % self.quota
         boxes = ''.join('  mailbox "%s" {\n    special_use = \\%s\n  }\n' % (b, u) for b, u in (
-            ('Drafts', 'Drafts'), ('Sent', 'Sent'), ('Trash', 'Trash'), ('Junk', 'Junk')))
+            ('Drafts', 'Drafts'), (self.sent, 'Sent'), ('Trash', 'Trash'), ('Junk', 'Junk')))
         return '''base_dir = {d}/run
 state_dir = {d}/state
 instance_name = {n}

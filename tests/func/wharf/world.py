@@ -67,13 +67,13 @@ class World:
         self.relays.append(r)
         return Via(server, r)
 
-    def filled(self, server, user, boxes, seed=1):
+    def filled(self, server, user, boxes, seed=1, flags=mail.FLAGS):
         """Fill an account: boxes maps levels (a tuple, () is INBOX) to a number of messages, of which a quarter is
         expunged again."""
         f = mail.Filler(server, user, seed=seed)
         for levels, count in boxes.items():
             name = f.create(*levels) if levels else b'INBOX'
-            f.messages(name, count)
+            f.messages(name, count, flags)
             if count > 3:
                 f.gaps(name)
         f.close()

@@ -1,0 +1,96 @@
+"""What the new host does not take: into the spool byte for byte, listed and counted; and what stops a mailbox."""
+
+import glob
+import os
+
+from wharf import mail, snapshot
+from wharf.imap import quote
+from wharf.servers import MAIL_ID
+from wharf.world import until
+
+from test_pairs import left_uids, totals
+
+
+def test_refused_message(w):
+    """A message without a header, which Cyrus refuses, in the middle of a batch."""
+    old, new = w.dovecot('.'), w.cyrus()
+    user = w.user(old, new)
+    bad = b'just a line that is no header'
+    f = mail.Filler(old, user)
+    f.messages(b'INBOX', 30)
+    f.append(b'INBOX', bad, b'\\Flagged kept', mail.DATES[0])
+    f.messages(b'INBOX', 30)
+    f.append(b'INBOX', bad + b' either')
+    f.close()
+    with old.connect(user) as c:
+        before = snapshot.mailbox(c, b'INBOX')
+    d = w.wherryd(old, new, sign_in='authzid')
+    with d.connect(user) as c:
+        after = snapshot.mailbox(c, b'INBOX')
+    left = left_uids(d)
+    assert list(left) == [b'INBOX'] and sorted(left[b'INBOX']) == [31, 62], left
+    snapshot.must_equal(snapshot.compare_mailbox('INBOX', before, after, left=(31, 62)), 'the others')
+    entry = left[b'INBOX'][31]
+    assert entry['size'] == len(bad) and 'header' in entry['reason'] and '\\Flagged' in entry['flags'], entry
+    files = [p for p in glob.glob(d.store + '/**', recursive=True) + glob.glob(d.dir + '/spool/**', recursive=True)
+             if os.path.isfile(p) and 'spool' in p]
+    contents = sorted(open(p, 'rb').read() for p in set(files))
+    assert contents == sorted([bad, bad + b' either']), (files, contents)
+    for p in files:
+        assert os.stat(p).st_mode & 0o077 == 0, 'mail in the spool is readable by others'
+    assert totals(d.ctl_json('status')) == (62, 60, 2, 0)
+    assert 'INBOX' in d.ctl('left-behind') and user in d.ctl('left-behind')
+
+
+def test_refused_keyword(w):
+    """A keyword that new does not take: the message comes without it."""
+    old, new = w.cyrus(), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user)
+    f.messages(b'INBOX', 5)
+    f.append(b'INBOX', mail.message('kw'), b'\\Flagged fine key[1]')
+    f.messages(b'INBOX', 5)
+    f.close()
+    with old.connect(user) as c:
+        before = snapshot.mailbox(c, b'INBOX')
+    d = w.wherryd(old, new)
+    with d.connect(user) as c:
+        after = snapshot.mailbox(c, b'INBOX')
+    assert after.messages[6].flags == {b'\\flagged', b'fine'}, after.messages[6]
+    del before.messages[6], after.messages[6]
+    snapshot.must_equal(snapshot.compare_mailbox('INBOX', before, after), 'the others')
+    assert totals(d.ctl_json('status')) == (11, 11, 0, 0)
+
+
+def test_quota_stops_the_mailbox(w):
+    """A full quota is no reason to leave messages behind: the mailbox stays on old and moves later."""
+    old = w.dovecot('.')
+    new = w.dovecot('/', store='sdbox', quota='300K')
+    user = w.user(old)
+    f = mail.Filler(old, user)
+    for n in range(30):
+        f.append(b'INBOX', mail.message('quota-%d' % n, 20000))
+    f.close()
+    with old.connect(user) as c:
+        before = snapshot.mailbox(c, b'INBOX')
+    d = w.wherryd(old, new, more={'copy': 'retry_seconds = 0\n'})
+    with d.connect(user) as c:
+        r = c.cmd(b'SELECT INBOX')
+        assert r.status == b'NO', r
+        c.ok(b'NOOP')
+    assert not left_uids(d), left_uids(d)
+    reasons = [m.get('reason', '') for m in d.ctl_json('account', user)['mailboxes']]
+    assert any('uota' in (x or '') for x in reasons), reasons
+    with open(new.conf) as f:
+        text = f.read()
+    w.place.write(new.conf, text.replace('storage=300K', 'storage=300M'))
+    new.stop()
+    new.start()
+
+    def moved():
+        with d.connect(user) as c:
+            return c.cmd(b'SELECT INBOX').ok
+    until(moved, 30, 'the mailbox to move once there is room')
+    with d.connect(user) as c:
+        after = snapshot.mailbox(c, b'INBOX')
+    snapshot.must_equal(snapshot.compare_mailbox('INBOX', before, after), 'afterwards')
