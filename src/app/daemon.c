@@ -187,11 +187,11 @@ static int check_identity(struct daemon *d, struct err *e)
     if (rc != 0) {
         err_set(e, rc, SCOPE_HOST, "cannot read which hosts the store belongs to");
     } else if (have.len > 0 && !same && !accept) {
-        rc = err_set(
-            e, E_INVAL, SCOPE_HOST,
-            "the store belongs to other hosts (%.60s), the configuration names %.60s; if they "
-            "are the same under other names use --accept-changed-hosts",
-            buf_cstr(&have), buf_cstr(&want));
+        log_event(&d->log, LOG_ERROR, "hosts_differ", log_v("store", buf_slice(&have)),
+                  log_v("configured", buf_slice(&want)));
+        rc = err_set(e, E_INVAL, SCOPE_HOST,
+                     "the store belongs to other hosts than the configuration names; if they are "
+                     "the same under new names, start once with --accept-changed-hosts");
     } else if (!same) {
         struct store_batch *b = store_batch_new(d->env.store);
         store_identity_put(b, buf_slice(&want));
