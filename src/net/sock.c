@@ -78,7 +78,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b)
 {
     (void)suggested;
     struct sock *k = h->data;
-    size_t n = k->stream != NULL ? stream_read_room(k->stream) : 1;
+    size_t n = k->stream != NULL ? stream_read_room(k->stream) : 0; /* 0 ends this turn's reading */
     *b = uv_buf_init((char *)k->worker->scratch,
                      (unsigned)(n < WORKER_SCRATCH ? n : WORKER_SCRATCH));
 }
@@ -86,7 +86,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b)
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 {
     struct sock *k = h->data;
-    if (k->stream == NULL || n == 0)
+    if (k->stream == NULL || n == 0 || n == UV_ENOBUFS)
         return;
     if (n > 0)
         stream_on_read(k->stream, slice_make(b->base, (size_t)n));
@@ -111,7 +111,7 @@ static void on_sent(uv_write_t *req, int status)
     if (k->stream == NULL)
         return;
     if (status < 0)
-        stream_on_error(k->stream, status);
+        stream_on_write_error(k->stream, status);
     else
         stream_on_sent(k->stream);
 }

@@ -116,21 +116,51 @@ void stream_fail(struct stream *s, int code, const char *fmt, ...)
     stream_failed(s);
 }
 
-void stream_on_error(struct stream *s, int status)
+static void note_loss(struct stream *s, int status)
 {
     char why[80];
-    int code = status == -ECONNRESET || status == -EPIPE         ? E_CLOSED
-               : status == -ETIMEDOUT || status == -EHOSTUNREACH ? E_TIMEOUT
-                                                                 : E_IO;
-    stream_fail(s, code, "connection with %s lost: %s", s->peer,
-                sock_strerror(status, why, sizeof(why)));
+    int code = E_IO;
+    if (status == -ECONNRESET || status == -EPIPE)
+        code = E_CLOSED;
+    else if (status == -ETIMEDOUT || status == -EHOSTUNREACH)
+        code = E_TIMEOUT;
+    err_set(&s->err, code, SCOPE_HOST, "connection with %s lost: %s", s->peer,
+            sock_strerror(status, why, sizeof(why)));
+}
+
+void stream_on_error(struct stream *s, int status)
+{
+    if (s->state == STREAM_FAILED)
+        return;
+    note_loss(s, status);
+    stream_failed(s);
+}
+
+/*
+ * Writing failed. A peer that hung up has often said why, and that is still in the kernel: while
+ * reading goes on its end is awaited, which comes at once.
+ */
+void stream_on_write_error(struct stream *s, int status)
+{
+    if (s->state == STREAM_FAILED)
+        return;
+    if (s->state != STREAM_OPEN || !s->reading) {
+        stream_on_error(s, status);
+        return;
+    }
+    if (!s->mute)
+        note_loss(s, status);
+    s->mute = true;
+    buf_free(&s->out);
 }
 
 /* -- input -- */
 
 size_t stream_read_room(const struct stream *s)
 {
-    size_t room = s->in.len < s->in_limit ? s->in_limit - s->in.len : 1;
+    if (s->in.len >= s->in_limit)
+        return 0;
+    size_t room = s->in_limit - s->in.len;
     return s->tls != NULL && room < TLS_ROOM_MIN ? TLS_ROOM_MIN : room;
 }
 
@@ -159,13 +189,19 @@ void stream_on_read(struct stream *s, struct slice v)
         s->bytes_in += v.n;
         task_wake(s->owner);
     }
-    if (s->state != STREAM_FAILED)
+    if (s->state == STREAM_EOF)
         stream_watch(s);
+    else if (s->in.len >= s->in_limit)
+        stream_touch(s); /* most owners consume in this turn: only if not, reading is stopped */
 }
 
 void stream_on_eof(struct stream *s)
 {
     s->reading = false; /* libuv has stopped by itself */
+    if (s->mute) {
+        stream_failed(s);
+        return;
+    }
     if (s->state == STREAM_HANDSHAKE) {
         stream_fail(s, E_CLOSED, "%s closed the connection in the TLS handshake", s->peer);
         return;
@@ -205,7 +241,7 @@ void stream_touch(struct stream *s)
 
 void stream_write(struct stream *s, const void *p, size_t n)
 {
-    if (s->state == STREAM_FAILED || n == 0)
+    if (s->state == STREAM_FAILED || s->mute || n == 0)
         return;
     buf_put(&s->out, p, n);
     s->bytes_out += n;
@@ -244,14 +280,14 @@ static void drained(struct stream *s)
 
 static void flush(struct stream *s)
 {
+    stream_watch(s);
     if (s->state != STREAM_OPEN && s->state != STREAM_EOF)
         return;
     int rc = 0;
     while (rc >= 0 && s->out.len > 0 && sock_queued(s->sock) == 0)
         rc = s->tls != NULL ? stream_tls_output(s) : sock_send(s->sock, &s->out);
     if (rc < 0) {
-        if (s->state != STREAM_FAILED)
-            stream_on_error(s, rc);
+        stream_on_write_error(s, rc);
         return;
     }
     buf_trim(&s->out);
@@ -341,6 +377,7 @@ uint16_t stream_peer_port(const struct stream *s)
 void stream_set_owner(struct stream *s, struct task *owner)
 {
     s->owner = owner;
+    task_wake(owner);
 }
 
 uint64_t stream_bytes_in(const struct stream *s)

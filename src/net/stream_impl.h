@@ -21,7 +21,7 @@ enum stream_closing {
 
 struct stream {
     struct list all;   /* worker->streams */
-    struct list dirty; /* worker->dirty, while there is output to hand on at the end of the turn */
+    struct list dirty; /* worker->dirty, while the end of the turn has something to do here */
     struct worker *worker;
     struct task *owner;    /* NULL: nobody to wake */
     struct sock *sock;     /* NULL before the first address is tried and after a failure */
@@ -32,6 +32,7 @@ struct stream {
     enum stream_state state;
     enum stream_closing closing;
     bool reading;
+    bool mute;     /* writing failed; what the peer said before is still read, then it has failed */
     bool was_full; /* the owner may have seen stream_full(): wake it at STREAM_OUT_LOW */
     uint16_t peer_port;
     char peer[46]; /* INET6_ADDRSTRLEN */
@@ -49,7 +50,7 @@ void stream_set_peer(struct stream *s, const struct sockaddr *a);
 void stream_enter(struct stream *s, enum stream_state state); /* wakes the owner */
 void stream_fail(struct stream *s, int code, const char *fmt, ...) PRINTF(3, 4);
 void stream_failed(struct stream *s); /* with s->err filled */
-void stream_touch(struct stream *s);  /* output to send at the end of the turn */
+void stream_touch(struct stream *s);  /* to be looked at at the end of the turn */
 void stream_watch(struct stream *s);  /* reads or not, as state and in_limit say */
 
 /* stream_tls.c */
@@ -67,10 +68,11 @@ void dial_drop(struct stream *s);
 void stream_on_connect(struct stream *s, int status);
 
 /* What the socket tells. */
-size_t stream_read_room(const struct stream *s); /* most bytes to read at once, > 0 */
+size_t stream_read_room(const struct stream *s); /* most bytes to read now */
 void stream_on_read(struct stream *s, struct slice v);
 void stream_on_eof(struct stream *s);
 void stream_on_error(struct stream *s, int status);
+void stream_on_write_error(struct stream *s, int status);
 void stream_on_sent(struct stream *s);
 
 #endif

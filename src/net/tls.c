@@ -329,6 +329,8 @@ enum codec tls_read(struct tls *t, struct slice *in, struct buf *plain, struct b
     } while (n > 0);
     *in = unlend(t);
     buf_trim(plain);
+    /* A ticket makes OpenSSL set up a buffer for writing that only the next write would release. */
+    SSL_free_buffers(t->ssl);
     return c;
 }
 

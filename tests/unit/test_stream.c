@@ -236,6 +236,50 @@ static void test_peer_resets(void **state)
     stream_close(&f->c.s);
 }
 
+struct hasty {
+    struct peer c;
+    int fd;
+};
+
+/* Its peer says BYE and resets; before that was read it writes. */
+static void hasty_step(struct task *t)
+{
+    struct hasty *h = container_of(t, struct hasty, c.task);
+    struct linger reset = {.l_onoff = 1};
+    if (h->fd >= 0 && stream_state(h->c.s) == STREAM_OPEN) {
+        assert_int_equal(write(h->fd, "* BYE\r\n", 7), 7);
+        setsockopt(h->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(h->fd);
+        h->fd = -1;
+        stream_write(h->c.s, "a NOOP\r\n", 8);
+    }
+}
+
+/* What the peer said before it hung up is delivered although writing has failed by then. */
+static void test_last_words(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t n = sizeof(a);
+    struct hasty h = {.fd = -1};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    peer_dial(&h.c, f->w, ntohs(a.sin_port), NULL);
+    h.c.task.step = hasty_step;
+    TURN_UNTIL(f->w, stream_state(h.c.s) == STREAM_OPEN, 2000);
+    h.fd = accept(fd, NULL, NULL);
+    task_wake(&h.c.task);
+    until_state(f->w, &h.c, STREAM_FAILED);
+    assert_int_equal(h.fd, -1);
+    assert_int_equal(stream_err(h.c.s)->code, E_CLOSED);
+    assert_int_equal(stream_in(h.c.s)->len, 7);
+    peer_free(&h.c);
+    close(fd);
+}
+
 /* -- dialling -- */
 
 static void dial_fails(struct fixture *f, const struct dial *d, int code, const char *text)
@@ -432,6 +476,7 @@ int main(void)
         TEST(test_close_is_bounded),
         TEST(test_abort_everywhere),
         TEST(test_peer_resets),
+        TEST(test_last_words),
         TEST(test_dial_closed_port),
         TEST(test_dial_no_such_host),
         TEST(test_dial_black_hole),

@@ -53,7 +53,7 @@ bool stream_is_tls(const struct stream *s);
 const char *stream_peer(const struct stream *s); /* numeric address without port, "" if unknown */
 uint16_t stream_peer_port(const struct stream *s);
 const char *stream_tls_info(const struct stream *s); /* "TLSv1.3 TLS_AES_…" or "" */
-void stream_set_owner(struct stream *s, struct task *owner);
+void stream_set_owner(struct stream *s, struct task *owner); /* wakes it; NULL is allowed */
 
 /*
  * What was received and not consumed: at most in_limit bytes, with TLS up to 20 KiB more. Consume from it,
