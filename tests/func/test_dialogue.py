@@ -105,14 +105,17 @@ def test_search_with_literal(w):
 
 
 def test_pipelining(w):
-    """Everything in one packet, sign-in included: replies in order, nothing lost."""
+    """Everything in one packet, sign-in included: nothing lost, and no command slips past a SELECT. Dovecot answers 3, 4
+    and 5 in another order, which it may."""
     s = Scene(w)
     with s.d.connect() as c:
         c.send(b'1 LOGIN %s pw\r\n2 SELECT INBOX\r\n3 UID SEARCH ALL\r\n4 FETCH 1:* (UID FLAGS)\r\n5 STATUS INBOX.A (MESSAGES)\r\n'
                b'6 SELECT INBOX.A\r\n7 UID FETCH 1:* (UID)\r\n8 NOOP\r\n9 UNSELECT\r\n10 LOGOUT\r\n' % s.user.encode())
         lines = [x.text for x in c.expect_eof()]
         tags = [m.group(1) for m in (re.match(rb'(\d+) (OK|NO|BAD)', x) for x in lines) if m]
-        assert tags == [b'%d' % n for n in range(1, 11)], (tags, lines)
+        assert sorted(map(int, tags)) == list(range(1, 11)), lines
+        order = [int(t) for t in tags if t not in (b'3', b'4', b'5')]
+        assert order == [1, 2, 6, 7, 8, 9, 10] and set(tags[2:5]) == {b'3', b'4', b'5'}, tags
         assert all(re.match(rb'\d+ OK|\*', x) for x in lines), lines
         search = [x for x in lines if x.startswith(b'* SEARCH')][0]
         assert [int(n) for n in search.split()[2:]] == s.uids()
