@@ -153,7 +153,7 @@ static void answer(struct writer *w, struct store_batch *b)
         task_wake(b->wait->task);
     } else if (b->result != 0) {
         worker_counters(w->s->worker)->errors++;
-        log_event(worker_log(w->s->worker), LOG_ERROR, "store-failed",
+        log_event(worker_log(w->s->worker), LOG_ERROR, "store_failed",
                   log_s("error", err_name(b->result)), log_s("path", w->s->path));
     }
     store_batch_free(&b);
@@ -169,7 +169,7 @@ static void deliver(struct writer *w)
     w->map_to = 0;
     uv_mutex_unlock(&w->mutex);
     if (map_to != 0)
-        log_event(worker_log(w->s->worker), LOG_INFO, "store-map-grown",
+        log_event(worker_log(w->s->worker), LOG_INFO, "store_map_grown",
                   log_n("bytes", (int64_t)map_to));
     list_for_each_safe(it, tmp, &done) answer(w, batch_of(it));
 }

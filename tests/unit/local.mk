@@ -31,14 +31,17 @@ tests_unit_test_tls_stream_LDADD = $(NET_UNIT_LDADD)
 EXTRA_PROGRAMS += tests/unit/bench_net
 tests_unit_bench_net_SOURCES = tests/unit/bench_net.c $(NET_UNIT_PEER)
 tests_unit_bench_net_LDADD = $(NET_UNIT_LDADD)
-STORE_UNIT_TESTS = tests/unit/test_records tests/unit/test_store
+STORE_UNIT_TESTS = tests/unit/test_records tests/unit/test_store tests/unit/test_store_harm
+STORE_UNIT_FIXTURE = tests/unit/store_fixture.c tests/unit/store_fixture.h tests/unit/unit.h
 STORE_UNIT_LDADD = libstore.a libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(LMDB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += $(STORE_UNIT_TESTS)
 TESTS += $(STORE_UNIT_TESTS)
 tests_unit_test_records_SOURCES = tests/unit/test_records.c tests/unit/unit.h
 tests_unit_test_records_LDADD = $(STORE_UNIT_LDADD)
-tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/unit.h
+tests_unit_test_store_SOURCES = tests/unit/test_store.c $(STORE_UNIT_FIXTURE)
 tests_unit_test_store_LDADD = $(STORE_UNIT_LDADD)
+tests_unit_test_store_harm_SOURCES = tests/unit/test_store_harm.c $(STORE_UNIT_FIXTURE)
+tests_unit_test_store_harm_LDADD = $(STORE_UNIT_LDADD)
 endif
 
 dist_check_SCRIPTS += tests/check-layers

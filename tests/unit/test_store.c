@@ -1,156 +1,46 @@
-/* The store: batches, order, growth, damage, a second daemon, readers of other processes, kill -9.
- */
+/* The store: batches, their order, walks, growth, a second daemon, readers of other processes. */
 #include "config.h"
-#include "unit.h"
-#include "store/env.h"
+#include "store_fixture.h"
 #include "wherry/base/clock.h"
 #include "wherry/base/mem.h"
 #include "wherry/store/records.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define SMALL_MAP ((size_t)64 << 10)
-#define WAIT_MS 20000u
-
-/* A folder, a worker and what hangs off it. */
-struct fixture {
-    char dir[64];
-    struct log log;
-    struct counters counters;
-    struct worker *w;
-    struct store *s;
-    struct task task;
-    unsigned steps;
-};
-
-static void on_task(struct task *t)
-{
-    container_of(t, struct fixture, task)->steps++;
-}
-
-static void open_small(struct fixture *f)
-{
-    struct err e = {0};
-    if (store_open_sized(&f->s, f->w, f->dir, false, SMALL_MAP, &e) != 0)
-        fail_msg("%s", e.text);
-}
-
-static void make_worker(struct fixture *f)
-{
-    f->log = (struct log){.fd = -1, .level = LOG_ERROR};
-    f->w = worker_new(&f->log, &f->counters);
-    task_init(&f->task, f->w, on_task);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = mem_alloc(sizeof(*f));
-    snprintf(f->dir, sizeof(f->dir), "/tmp/wherry-store-XXXXXX");
-    if (mkdtemp(f->dir) == NULL)
-        return -1;
-    make_worker(f);
-    open_small(f);
-    *state = f;
-    return 0;
-}
-
-static void remove_files(const char *dir)
-{
-    static const char *const names[] = {"data.mdb", "lock.mdb", "wherryd.lock"};
-    char path[128];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-        unlink(path);
-    }
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->s);
-    task_stop(&f->task);
-    worker_free(&f->w);
-    remove_files(f->dir);
-    rmdir(f->dir);
-    free(f);
-    return 0;
-}
-
-static void put(struct store_batch *b, const char *key, const char *value)
-{
-    store_put(b, STORE_ITEMS, slice_str(key), slice_str(value));
-}
-
-static int await(struct fixture *f, struct store_wait *wait)
-{
-    uint64_t end = clock_mono_ms() + WAIT_MS;
-    while (wait->pending && clock_mono_ms() < end)
-        worker_turn(f->w, 10);
-    assert_false(wait->pending);
-    return wait->result;
-}
-
-static int submit_and_wait(struct fixture *f, struct store_batch **b)
-{
-    struct store_wait wait = {.task = &f->task};
-    store_submit(b, &wait);
-    assert_null(*b);
-    assert_true(wait.pending);
-    return await(f, &wait);
-}
-
-static void expect(struct store *s, const char *key, const char *want)
-{
-    struct buf v = {0};
-    int r = store_get(s, STORE_ITEMS, slice_str(key), &v);
-    if (want == NULL) {
-        assert_int_equal(r, E_NOTFOUND);
-        assert_int_equal(v.len, 0);
-    } else {
-        assert_int_equal(r, 0);
-        assert_string_equal(buf_cstr(&v), want);
-    }
-    buf_free(&v);
-}
 
 static void writes_and_reads(void **state)
 {
     struct fixture *f = *state;
     struct store_batch *b = store_batch_new(f->s);
-    put(b, "a", "1");
-    put(b, "b", "2");
-    put(b, "a", "3");
-    put(b, "gone", "x");
+    fixture_put(b, "a", "1");
+    fixture_put(b, "b", "2");
+    fixture_put(b, "a", "3");
+    fixture_put(b, "gone", "x");
     store_del(b, STORE_ITEMS, slice_str("gone"));
     store_del(b, STORE_ITEMS, slice_str("never"));
-    put(b, "empty", "");
-    expect(f->s, "a", NULL);
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    fixture_put(b, "empty", "");
+    fixture_expect(f->s, "a", NULL);
+    assert_int_equal(fixture_submit(f, &b), 0);
     worker_turn(f->w, 0);
     assert_int_equal(f->steps, 1);
-    expect(f->s, "a", "3");
-    expect(f->s, "b", "2");
-    expect(f->s, "gone", NULL);
-    expect(f->s, "empty", "");
-    expect(f->s, "", NULL);
+    fixture_expect(f->s, "a", "3");
+    fixture_expect(f->s, "b", "2");
+    fixture_expect(f->s, "gone", NULL);
+    fixture_expect(f->s, "empty", "");
+    fixture_expect(f->s, "", NULL);
     b = store_batch_new(f->s); /* one that is not submitted changes nothing */
-    put(b, "a", "9");
+    fixture_put(b, "a", "9");
     store_batch_free(&b);
     assert_null(b);
-    expect(f->s, "a", "3");
+    fixture_expect(f->s, "a", "3");
     assert_string_equal(store_path(f->s), f->dir);
     store_close(&f->s);
-    open_small(f);
-    expect(f->s, "a", "3");
+    fixture_open(f);
+    fixture_expect(f->s, "a", "3");
 }
 
 struct walk {
@@ -178,13 +68,13 @@ static void walks_and_prefixes(void **state)
 {
     struct fixture *f = *state;
     struct store_batch *b = store_batch_new(f->s);
-    put(b, "a", "1");
-    put(b, "ab", "2");
-    put(b, "ab\xff", "3");
-    put(b, "ac", "4");
-    put(b, "b", "5");
+    fixture_put(b, "a", "1");
+    fixture_put(b, "ab", "2");
+    fixture_put(b, "ab\xff", "3");
+    fixture_put(b, "ac", "4");
+    fixture_put(b, "b", "5");
     store_put(b, STORE_UNITS, slice_str("ab"), slice_str("elsewhere"));
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    assert_int_equal(fixture_submit(f, &b), 0);
     expect_walk(f->s, "", 0, "a=1 ab=2 ab\xff=3 ac=4 b=5 ");
     expect_walk(f->s, "ab", 0, "ab=2 ab\xff=3 ");
     expect_walk(f->s, "ab", 1, "ab=2 ");
@@ -193,8 +83,8 @@ static void walks_and_prefixes(void **state)
     b = store_batch_new(f->s);
     store_del_prefix(b, STORE_ITEMS, slice_str("ab"));
     store_del_prefix(b, STORE_ITEMS, slice_str("nothing"));
-    put(b, "ab2", "6");
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    fixture_put(b, "ab2", "6");
+    assert_int_equal(fixture_submit(f, &b), 0);
     expect_walk(f->s, "", 0, "a=1 ab2=6 ac=4 b=5 ");
     struct buf v = {0};
     assert_int_equal(store_get(f->s, STORE_UNITS, slice_str("ab"), &v), 0);
@@ -208,14 +98,14 @@ static void many_keys_under_a_prefix_go(void **state)
     char key[32];
     for (unsigned i = 0; i < 20000; i++) {
         snprintf(key, sizeof(key), "%c%08u", "pq"[i % 2], i);
-        put(b, key, "v");
+        fixture_put(b, key, "v");
     }
-    put(b, "r", "1");
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    fixture_put(b, "r", "1");
+    assert_int_equal(fixture_submit(f, &b), 0);
     b = store_batch_new(f->s);
     store_del_prefix(b, STORE_ITEMS, slice_str("q"));
     store_del_prefix(b, STORE_ITEMS, slice_str("p0001"));
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    assert_int_equal(fixture_submit(f, &b), 0);
     struct walk w = {0};
     assert_int_equal(store_walk(f->s, STORE_ITEMS, slice_str(""), on_entry, &w), 0);
     assert_int_equal(w.n, 5001);
@@ -231,31 +121,31 @@ static void bad_batches_fail_alone(void **state)
     struct store_batch *good = store_batch_new(f->s), *bad = store_batch_new(f->s),
                        *bad2 = store_batch_new(f->s), *last = store_batch_new(f->s);
     struct store_wait w[4] = {{0}, {0}, {0}, {0}};
-    put(good, "good", "1");
-    put(bad, "before", "1");
-    put(bad, long_key, "1");
-    put(bad, "after", "1");
-    put(bad2, "before2", "1");
+    fixture_put(good, "good", "1");
+    fixture_put(bad, "before", "1");
+    fixture_put(bad, long_key, "1");
+    fixture_put(bad, "after", "1");
+    fixture_put(bad2, "before2", "1");
     store_put(bad2, STORE_ITEMS, slice_str(""), slice_str("x"));
-    put(last, "last", "1");
+    fixture_put(last, "last", "1");
     store_submit(&good, &w[0]);
     store_submit(&bad, &w[1]);
     store_submit(&bad2, &w[2]);
     store_submit(&last, &w[3]);
-    assert_int_equal(await(f, &w[3]), 0);
-    assert_int_equal(await(f, &w[0]), 0);
-    assert_int_equal(await(f, &w[1]), E_INVAL);
-    assert_int_equal(await(f, &w[2]), E_INVAL);
-    expect(f->s, "good", "1");
-    expect(f->s, "last", "1");
-    expect(f->s, "before", NULL);
-    expect(f->s, "after", NULL);
-    expect(f->s, "before2", NULL);
+    assert_int_equal(fixture_await(f, &w[3]), 0);
+    assert_int_equal(fixture_await(f, &w[0]), 0);
+    assert_int_equal(fixture_await(f, &w[1]), E_INVAL);
+    assert_int_equal(fixture_await(f, &w[2]), E_INVAL);
+    fixture_expect(f->s, "good", "1");
+    fixture_expect(f->s, "last", "1");
+    fixture_expect(f->s, "before", NULL);
+    fixture_expect(f->s, "after", NULL);
+    fixture_expect(f->s, "before2", NULL);
     bad = store_batch_new(f->s); /* without a waiter it is counted */
-    put(bad, long_key, "1");
+    fixture_put(bad, long_key, "1");
     store_submit(&bad, NULL);
     last = store_batch_new(f->s);
-    assert_int_equal(submit_and_wait(f, &last), 0);
+    assert_int_equal(fixture_submit(f, &last), 0);
     assert_int_equal(f->counters.errors, 1);
 }
 
@@ -269,21 +159,21 @@ static void order_is_kept(void **state)
     for (unsigned i = 0; i < 200; i++) {
         struct store_batch *b = store_batch_new(f->s);
         snprintf(text, sizeof(text), "%u", i);
-        put(b, "same", text);
-        put(b, text, "own");
+        fixture_put(b, "same", text);
+        fixture_put(b, text, "own");
         w[i] = (struct store_wait){.task = &f->task};
         store_submit(&b, &w[i]);
     }
     for (unsigned i = 0; i < 200; i++) {
-        assert_int_equal(await(f, &w[i]), 0);
+        assert_int_equal(fixture_await(f, &w[i]), 0);
         if (i > 0) {
             assert_false(w[i - 1].pending);
             assert_true(w[i].id > w[i - 1].id);
         }
         snprintf(text, sizeof(text), "%u", i);
-        expect(f->s, text, "own");
+        fixture_expect(f->s, text, "own");
     }
-    expect(f->s, "same", "199");
+    fixture_expect(f->s, "same", "199");
 }
 
 static void a_waiter_may_go_away(void **state)
@@ -292,15 +182,15 @@ static void a_waiter_may_go_away(void **state)
     struct store_wait *wait = mem_alloc(sizeof(*wait));
     struct store_batch *b = store_batch_new(f->s);
     wait->task = &f->task;
-    put(b, "k", "v");
+    fixture_put(b, "k", "v");
     store_submit(&b, wait);
     store_wait_forget(f->s, wait);
     assert_false(wait->pending);
     store_wait_forget(f->s, wait); /* twice is no harm */
     free(wait);
     b = store_batch_new(f->s);
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    expect(f->s, "k", "v");
+    assert_int_equal(fixture_submit(f, &b), 0);
+    fixture_expect(f->s, "k", "v");
 }
 
 /* Closing commits and answers what was submitted, though the loop does not turn any more. */
@@ -312,7 +202,7 @@ static void closing_waits(void **state)
     for (unsigned i = 0; i < 50; i++) {
         struct store_batch *b = store_batch_new(f->s);
         snprintf(key, sizeof(key), "%u", i);
-        put(b, key, "v");
+        fixture_put(b, key, "v");
         w[i] = (struct store_wait){.task = &f->task};
         store_submit(&b, &w[i]);
     }
@@ -323,9 +213,9 @@ static void closing_waits(void **state)
         assert_int_equal(w[i].result, 0);
     }
     worker_turn(f->w, 0); /* nothing of it is on its way any more */
-    open_small(f);
-    expect(f->s, "0", "v");
-    expect(f->s, "49", "v");
+    fixture_open(f);
+    fixture_expect(f->s, "0", "v");
+    fixture_expect(f->s, "49", "v");
 }
 
 static size_t map_size(struct store *s)
@@ -346,26 +236,26 @@ static void the_map_grows(void **state)
     for (unsigned i = 0; i < 200; i++) {
         struct store_batch *b = store_batch_new(f->s);
         snprintf(key, sizeof(key), "big%u", i);
-        put(b, key, big);
+        fixture_put(b, key, big);
         w[i] = (struct store_wait){.task = &f->task};
         store_submit(&b, &w[i]);
     }
     uint64_t end = clock_mono_ms() + WAIT_MS;
     while (w[199].pending && clock_mono_ms() < end) {
         worker_turn(f->w, 0);
-        expect(f->s, "absent", NULL);
+        fixture_expect(f->s, "absent", NULL);
     }
     for (unsigned i = 0; i < 200; i++) {
-        assert_int_equal(await(f, &w[i]), 0);
+        assert_int_equal(fixture_await(f, &w[i]), 0);
         snprintf(key, sizeof(key), "big%u", i);
-        expect(f->s, key, big);
+        fixture_expect(f->s, key, big);
     }
     assert_true(map_size(f->s) > (size_t)20 << 20);
     size_t grown = map_size(f->s);
     store_close(&f->s);
-    open_small(f);
+    fixture_open(f);
     assert_true(map_size(f->s) > (size_t)19 << 20 && map_size(f->s) <= grown);
-    expect(f->s, "big199", big);
+    fixture_expect(f->s, "big199", big);
     free(big);
 }
 
@@ -381,21 +271,9 @@ static void a_second_daemon_is_refused(void **state)
     assert_non_null(strstr(e.text, pid));
     assert_non_null(strstr(e.text, f->dir));
     struct store_batch *b = store_batch_new(f->s); /* the first one goes on */
-    put(b, "k", "v");
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    expect(f->s, "k", "v");
-}
-
-/* Runs fn in a process of its own; its result, or -1 when a signal ended it. */
-static int in_child(int (*fn)(struct fixture *f), struct fixture *f)
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        _exit(fn(f));
-    int st = 0;
-    assert_int_equal(waitpid(pid, &st, 0), pid);
-    return WIFEXITED(st) ? WEXITSTATUS(st) : -1;
+    fixture_put(b, "k", "v");
+    assert_int_equal(fixture_submit(f, &b), 0);
+    fixture_expect(f->s, "k", "v");
 }
 
 static int read_elsewhere(struct fixture *f)
@@ -418,17 +296,17 @@ static void others_may_read(void **state)
 {
     struct fixture *f = *state;
     struct store_batch *b = store_batch_new(f->s);
-    put(b, "k", "v");
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    assert_int_equal(in_child(read_elsewhere, f), 0); /* the daemon runs */
+    fixture_put(b, "k", "v");
+    assert_int_equal(fixture_submit(f, &b), 0);
+    assert_int_equal(fixture_fork(read_elsewhere, f), 0); /* the daemon runs */
     store_close(&f->s);
-    assert_int_equal(in_child(read_elsewhere, f), 0); /* it does not */
+    assert_int_equal(fixture_fork(read_elsewhere, f), 0); /* it does not */
     char path[128];
     snprintf(path, sizeof(path), "%s/lock.mdb", f->dir);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(in_child(read_elsewhere, f), 0); /* as from a backup */
-    assert_int_equal(access(path, F_OK), -1);         /* and a reader leaves nothing there */
-    open_small(f);
+    assert_int_equal(fixture_fork(read_elsewhere, f), 0); /* as from a backup */
+    assert_int_equal(access(path, F_OK), -1);             /* and a reader leaves nothing there */
+    fixture_open(f);
 }
 
 /* Not root, a folder that it may only read. */
@@ -444,18 +322,18 @@ static void a_folder_may_be_read_only(void **state)
     struct fixture *f = *state;
     char path[128];
     struct store_batch *b = store_batch_new(f->s);
-    put(b, "k", "v");
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    fixture_put(b, "k", "v");
+    assert_int_equal(fixture_submit(f, &b), 0);
     if (geteuid() != 0)
         return; /* only root can be somebody else */
     snprintf(path, sizeof(path), "%s/data.mdb", f->dir);
     assert_int_equal(chmod(path, 0644) + chmod(f->dir, 0755), 0);
     snprintf(path, sizeof(path), "%s/wherryd.lock", f->dir);
     assert_int_equal(chmod(path, 0644), 0);
-    assert_int_equal(in_child(read_as_nobody, f), 1); /* not while the daemon runs */
+    assert_int_equal(fixture_fork(read_as_nobody, f), 1); /* not while the daemon runs */
     store_close(&f->s);
-    assert_int_equal(in_child(read_as_nobody, f), 0);
-    open_small(f);
+    assert_int_equal(fixture_fork(read_as_nobody, f), 0);
+    fixture_open(f);
 }
 
 /* A reader that was open before the daemon's map grew goes on. */
@@ -494,9 +372,9 @@ static void readers_follow_the_growth(void **state)
     struct store_batch *b = store_batch_new(f->s);
     for (unsigned i = 0; i < 100; i++) {
         snprintf(key, sizeof(key), "big%u", i);
-        put(b, key, big);
+        fixture_put(b, key, big);
     }
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    assert_int_equal(fixture_submit(f, &b), 0);
     free(big);
     assert_int_equal(write(down[1], "g", 1), 1);
     int st;
@@ -507,6 +385,52 @@ static void readers_follow_the_growth(void **state)
         close(up[i]);
         close(down[i]);
     }
+}
+
+static bool stay_here(struct slice key, struct slice value, void *arg)
+{
+    (void)key;
+    (void)value;
+    if (write(*(int *)arg, "r", 1) == 1)
+        pause();
+    return false;
+}
+
+/* A reader that was killed within its transaction must not keep old pages in use for ever. */
+static void killed_readers_cost_no_room(void **state)
+{
+    struct fixture *f = *state;
+    char c, *big = mem_alloc(200001), path[128];
+    struct stat st;
+    int up[2];
+    memset(big, 'x', 200000);
+    struct store_batch *b = store_batch_new(f->s);
+    fixture_put(b, "k", big);
+    assert_int_equal(fixture_submit(f, &b), 0);
+    assert_int_equal(pipe(up), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct store *s;
+        if (store_open(&s, NULL, f->dir, true, NULL) == 0 &&
+            store_walk(s, STORE_ITEMS, slice_str(NULL), stay_here, &up[1]) == 0)
+            _exit(1);
+        _exit(2);
+    }
+    assert_int_equal(read(up[0], &c, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    for (unsigned i = 0; i < 200; i++) {
+        b = store_batch_new(f->s);
+        fixture_put(b, "k", big);
+        assert_int_equal(fixture_submit(f, &b), 0);
+    }
+    fixture_path(f, path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size < (off_t)20 << 20); /* 40 MB were written */
+    close(up[0]);
+    close(up[1]);
+    free(big);
 }
 
 static void accounts_and_identity(void **state)
@@ -540,9 +464,9 @@ static void accounts_and_identity(void **state)
     store_put_unit(b, &u);
     store_put_intent(b, &i);
     store_put_left(b, &l);
-    assert_int_equal(submit_and_wait(f, &b), 0);
+    assert_int_equal(fixture_submit(f, &b), 0);
     store_close(&f->s);
-    open_small(f);
+    fixture_open(f);
     assert_int_equal(store_identity_get(f->s, &text), 0);
     assert_string_equal(buf_cstr(&text), "imap old.example:993|imap new.example:143");
     assert_int_equal(store_find_account(f->s, slice_str(name), &id), 0);
@@ -568,313 +492,7 @@ static void accounts_and_identity(void **state)
     buf_free(&text);
 }
 
-/* ---- damage ---- */
-
-static void expect_refused(struct fixture *f, int code, const char *word)
-{
-    struct err e = {0};
-    struct store *s;
-    assert_int_equal(store_open(&s, f->w, f->dir, false, &e), code);
-    assert_null(s);
-    if (strstr(e.text, word) == NULL)
-        fail_msg("\"%s\" is not in: %s", word, e.text);
-    assert_int_equal(e.scope, SCOPE_HOST);
-}
-
-static void data_path(const struct fixture *f, char path[128])
-{
-    snprintf(path, 128, "%s/data.mdb", f->dir);
-}
-
-static void another_schema_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct store_batch *b = store_batch_new(f->s);
-    store_put(b, STORE_META, SLICE_LIT("schema"), SLICE_LIT("\1\0\0\0\7"));
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    store_close(&f->s);
-    expect_refused(f, E_CORRUPT, "schema 7");
-    expect_refused(f, E_CORRUPT, "schema 7");
-}
-
-static void a_foreign_environment_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->s);
-    remove_files(f->dir);
-    MDB_env *env;
-    MDB_txn *t;
-    MDB_dbi dbi;
-    MDB_val k = {1, (void *)(uintptr_t) "k"};
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_open(env, f->dir, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
-    assert_int_equal(mdb_dbi_open(t, NULL, 0, &dbi), 0);
-    assert_int_equal(mdb_put(t, dbi, &k, &k, 0), 0);
-    assert_int_equal(mdb_txn_commit(t), 0);
-    mdb_env_close(env);
-    expect_refused(f, E_CORRUPT, "another program");
-}
-
-static void other_files_are_refused(void **state)
-{
-    struct fixture *f = *state;
-    char path[128], junk[10000];
-    data_path(f, path);
-    store_close(&f->s);
-    memset(junk, 'j', sizeof(junk));
-    int fd = open(path, O_WRONLY | O_TRUNC);
-    assert_int_equal(write(fd, junk, sizeof(junk)), sizeof(junk));
-    close(fd);
-    expect_refused(f, E_CORRUPT, "backup");
-    assert_int_equal(truncate(path, 100), 0);
-    expect_refused(f, E_CORRUPT, "backup");
-    struct err e = {0};
-    struct store *s;
-    assert_int_equal(store_open(&s, NULL, "/nonexistent/wherry", true, &e), E_NOTFOUND);
-    assert_int_equal(store_open(&s, f->w, "/nonexistent/wherry", false, &e), E_IO);
-    assert_non_null(strstr(e.text, "/nonexistent/wherry"));
-}
-
-static int open_to_read(struct fixture *f)
-{
-    struct store *s;
-    struct err e = {0};
-    int r = store_open(&s, NULL, f->dir, true, &e);
-    store_close(&s);
-    return -r;
-}
-
-/* A file cut short anywhere is refused, again and again, and never ends in SIGBUS. */
-static void short_files_are_refused(void **state)
-{
-    struct fixture *f = *state;
-    char path[128], key[32], value[400];
-    struct stat st;
-    data_path(f, path);
-    memset(value, 'v', sizeof(value));
-    value[sizeof(value) - 1] = '\0';
-    struct store_batch *b = store_batch_new(f->s);
-    for (unsigned i = 0; i < 200; i++) {
-        snprintf(key, sizeof(key), "key%u", i);
-        put(b, key, value);
-    }
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    store_close(&f->s);
-    assert_int_equal(stat(path, &st), 0);
-    char *whole = mem_alloc((size_t)st.st_size);
-    int fd = open(path, O_RDWR);
-    assert_int_equal(read(fd, whole, (size_t)st.st_size), st.st_size);
-    unsigned refused = 0;
-    for (off_t n = 8192; n < st.st_size; n += 4096) {
-        assert_int_equal(ftruncate(fd, n), 0);
-        assert_int_equal(in_child(open_to_read, f), -E_CORRUPT);
-        struct err e = {0};
-        struct store *s;
-        int r = store_open(&s, f->w, f->dir, false, &e);
-        if (r == 0) { /* only free pages were lost: all must be there */
-            for (unsigned i = 0; i < 200; i++) {
-                snprintf(key, sizeof(key), "key%u", i);
-                expect(s, key, value);
-            }
-            store_close(&s);
-        } else {
-            assert_int_equal(r, E_CORRUPT);
-            expect_refused(f, E_CORRUPT, "backup");
-            refused++;
-        }
-        assert_int_equal(pwrite(fd, whole, (size_t)st.st_size, 0), st.st_size);
-    }
-    assert_true(refused > 10);
-    close(fd);
-    free(whole);
-    open_small(f);
-    expect(f->s, "key7", value);
-}
-
-/* ---- a disk that is full ---- */
-
-/* Fills until E_FULL, then: what was committed is there, the last batch is not, and deleting goes
- * on. */
-static int fill_up(struct fixture *f)
-{
-    char key[32], *big = mem_alloc(50001);
-    memset(big, 'x', 50000);
-    unsigned i;
-    int r = 0;
-    for (i = 0; i < 2000 && r == 0; i++) {
-        struct store_batch *b = store_batch_new(f->s);
-        struct store_wait wait = {.task = &f->task};
-        for (unsigned part = 0; part < 2; part++) {
-            snprintf(key, sizeof(key), "%u.%u", i, part);
-            put(b, key, big);
-        }
-        store_submit(&b, &wait);
-        while (wait.pending)
-            worker_turn(f->w, 10);
-        r = wait.result;
-    }
-    if (r != E_FULL || i < 3)
-        return 10;
-    for (unsigned k = 0; k < i; k++) {
-        for (unsigned part = 0; part < 2; part++) {
-            struct buf v = {0};
-            snprintf(key, sizeof(key), "%u.%u", k, part);
-            int got = store_get(f->s, STORE_ITEMS, slice_str(key), &v);
-            bool ok = k == i - 1 ? got == E_NOTFOUND : got == 0 && slice_is(buf_slice(&v), big);
-            buf_free(&v);
-            if (!ok)
-                return 11;
-        }
-    }
-    free(big);
-    return 0;
-}
-
-static int fill_up_limited(struct fixture *f)
-{
-    signal(SIGXFSZ, SIG_IGN);
-    make_worker(f);
-    struct rlimit lim = {3 << 20, 3 << 20};
-    if (setrlimit(RLIMIT_FSIZE, &lim) != 0)
-        return 20;
-    struct err e = {0};
-    if (store_open_sized(&f->s, f->w, f->dir, false, SMALL_MAP, &e) != 0)
-        return 21;
-    int r = fill_up(f);
-    store_close(&f->s);
-    worker_free(&f->w);
-    return r;
-}
-
-static void a_file_that_may_not_grow(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->s);
-    assert_int_equal(in_child(fill_up_limited, f), 0);
-    open_small(f);
-    struct store_batch *b = store_batch_new(f->s);
-    put(b, "k", "v");
-    assert_int_equal(submit_and_wait(f, &b), 0);
-    struct buf v = {0};
-    assert_int_equal(store_get(f->s, STORE_ITEMS, slice_str("0.0"), &v), 0);
-    assert_int_equal(v.len, 50000);
-    buf_free(&v);
-}
-
-static void a_full_disk(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->s);
-    if (mount("none", f->dir, "tmpfs", 0, "size=2m") != 0) {
-        print_message("cannot mount a tmpfs here (%s): the limited file stands for it\n",
-                      strerror(errno));
-        open_small(f);
-        return;
-    }
-    open_small(f);
-    int r = fill_up(f);
-    /* Something else makes room: the store goes on without a restart. */
-    int more = mount("none", f->dir, "tmpfs", MS_REMOUNT, "size=8m");
-    struct store_batch *b = store_batch_new(f->s);
-    put(b, "k", "v");
-    int after = submit_and_wait(f, &b);
-    store_close(&f->s);
-    assert_int_equal(umount(f->dir), 0);
-    open_small(f);
-    assert_int_equal(r, 0);
-    assert_int_equal(more, 0);
-    assert_int_equal(after, 0);
-}
-
-/* ---- kill -9 ---- */
-
-/* Writes batches of three keys until somebody ends it; tells each answer through the pipe. */
-static int write_until_killed(struct fixture *f, int up)
-{
-    make_worker(f);
-    struct err e = {0};
-    if (store_open_sized(&f->s, f->w, f->dir, false, SMALL_MAP, &e) != 0)
-        return 1;
-    struct store_wait w[64];
-    uint32_t sent = 0, done = 0;
-    char key[32], value[3000];
-    memset(value, 'v', sizeof(value));
-    for (;;) {
-        while (sent - done < 64) {
-            struct store_batch *b = store_batch_new(f->s);
-            for (unsigned part = 0; part < 3; part++) {
-                snprintf(key, sizeof(key), "%08u.%u", sent, part);
-                store_put(b, STORE_ITEMS, slice_str(key), slice_make(value, 1 + sent * 37 % 2999));
-            }
-            w[sent % 64] = (struct store_wait){.task = &f->task};
-            store_submit(&b, &w[sent % 64]);
-            sent++;
-        }
-        worker_turn(f->w, 10);
-        while (done < sent && !w[done % 64].pending) {
-            if (w[done % 64].result != 0)
-                return 2;
-            done++;
-            if (write(up, &done, sizeof(done)) != sizeof(done))
-                return 3;
-        }
-    }
-}
-
-struct census {
-    unsigned keys;
-    uint32_t next;
-};
-
-static bool on_census(struct slice key, struct slice value, void *arg)
-{
-    struct census *c = arg;
-    char want[32];
-    snprintf(want, sizeof(want), "%08u.%u", c->next, c->keys % 3);
-    assert_true(slice_is(key, want));
-    assert_int_equal(value.n, 1 + c->next * 37 % 2999);
-    if (++c->keys % 3 == 0)
-        c->next++;
-    return true;
-}
-
-static void a_kill_leaves_whole_batches(void **state)
-{
-    struct fixture *f = *state;
-    for (unsigned round = 0; round < 12; round++) {
-        int up[2];
-        store_close(&f->s);
-        remove_files(f->dir);
-        assert_int_equal(pipe(up), 0);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            close(up[0]);
-            _exit(write_until_killed(f, up[1]));
-        }
-        close(up[1]);
-        uint32_t done = 0, last = 0;
-        while (last < 200 + round * 13 && read(up[0], &done, sizeof(done)) == sizeof(done))
-            last = done;
-        usleep(round * 700);
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        int st;
-        assert_int_equal(waitpid(pid, &st, 0), pid);
-        assert_true(WIFSIGNALED(st));
-        while (read(up[0], &done, sizeof(done)) == sizeof(done))
-            last = done;
-        close(up[0]);
-        open_small(f);
-        struct census c = {0};
-        assert_int_equal(store_walk(f->s, STORE_ITEMS, slice_str(""), on_census, &c), 0);
-        assert_int_equal(c.keys % 3, 0); /* each batch whole */
-        assert_true(last >= 200);
-        assert_true(c.next >= last); /* and all that was answered is there */
-    }
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -891,14 +509,8 @@ int main(void)
         T(others_may_read),
         T(a_folder_may_be_read_only),
         T(readers_follow_the_growth),
+        T(killed_readers_cost_no_room),
         T(accounts_and_identity),
-        T(another_schema_is_refused),
-        T(a_foreign_environment_is_refused),
-        T(other_files_are_refused),
-        T(short_files_are_refused),
-        T(a_file_that_may_not_grow),
-        T(a_full_disk),
-        T(a_kill_leaves_whole_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,17 +46,23 @@ const char *store_path(const struct store *s);
 struct store_wait {
     struct task *task; /* woken when done; set by the caller */
     bool pending;
-    int result;        /* 0, E_FULL, E_IO, valid when !pending */
+    /* Valid when !pending: 0; E_FULL; E_IO; E_CORRUPT; E_INVAL (a key of 0 or more than 511 bytes) or E_LIMIT
+     * (too much for one transaction). Unless it is 0 nothing of the batch was stored. */
+    int result;
     uint64_t id;
 };
 
 struct store_batch;
 struct store_batch *store_batch_new(struct store *s);
 void store_batch_free(struct store_batch **b); /* one that was not submitted */
+/* Values begin with a version byte, which is never 0. The slices are copied. */
 void store_put(struct store_batch *b, enum store_table t, struct slice key, struct slice value);
 void store_del(struct store_batch *b, enum store_table t, struct slice key); /* absent is no error */
 void store_del_prefix(struct store_batch *b, enum store_table t, struct slice prefix);
-/* Takes the batch. wait may be NULL (fire and forget; failures are logged and counted). */
+/*
+ * Takes the batch. wait may be NULL (fire and forget; failures are logged and counted). What waits for the disk
+ * is held in memory: who submits much waits for the answers (one batch in flight per unit is plenty).
+ */
 void store_submit(struct store_batch **b, struct store_wait *wait);
 /* The waiter goes away; the batch is committed all the same. */
 void store_wait_forget(struct store *s, struct store_wait *wait);
@@ -65,7 +71,8 @@ void store_wait_forget(struct store *s, struct store_wait *wait);
 
 /* Appends the value to out. 0, E_NOTFOUND, E_CORRUPT, E_IO. */
 int store_get(struct store *s, enum store_table t, struct slice key, struct buf *out) MUST_USE;
-/* Walks keys with the prefix in order; stops when cb returns false. key and value borrow until cb returns. */
+/* Walks keys with the prefix in order; stops when cb returns false. key and value borrow until cb returns,
+ * which may read the store. One snapshot from the first to the last. 0, E_CORRUPT, E_IO. */
 typedef bool store_walk_cb(struct slice key, struct slice value, void *arg);
 int store_walk(struct store *s, enum store_table t, struct slice prefix, store_walk_cb *cb,
                void *arg) MUST_USE;
