@@ -49,7 +49,7 @@ void buf_puts(struct buf *b, const char *s);
 void buf_put_slice(struct buf *b, struct slice s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF(2, 0);
 void buf_consume(struct buf *b, size_t n); /* n <= len */
 void buf_truncate(struct buf *b, size_t n); /* keep the first n bytes, n <= len */
 void buf_clear(struct buf *b);              /* keeps the memory */
