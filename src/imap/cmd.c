@@ -264,7 +264,7 @@ static enum codec ready(struct cmd_reader *c, struct cmd *cmd)
     const char *why = check_tokens(c, c->args, c->text.len, &depth, &values);
     if (why == NULL && depth > 0)
         why = "Unbalanced parentheses";
-    if (why == NULL && c->message && c->text.len > c->args)
+    if (c->message && c->text.len > c->args)
         why = "Junk after the message";
     if (why != NULL)
         return fail(c, NULL, why, cmd);
@@ -291,8 +291,10 @@ static enum codec line_done(struct cmd_reader *c, struct cmd *cmd)
         return CODEC_MORE;
     }
     const char *why = c->parsed ? NULL : parse_head(c);
-    if (why != NULL)
+    if (why != NULL) {
+        buf_clear(&c->name);
         return fail(c, &t, why, cmd);
+    }
     if (c->message && c->segment == c->args && c->text.len > c->args &&
         buf_slice(&c->text).p[c->args] != ' ')
         return fail(c, &t, "Junk after the message", cmd);
@@ -309,7 +311,7 @@ static enum codec read_line(struct cmd_reader *c, struct slice in, size_t *used,
     const uint8_t *lf = memchr(in.p, '\n', in.n);
     size_t n = lf != NULL ? (size_t)(lf - in.p) + 1 : in.n;
     size_t have = c->text.len - c->literal_bytes;
-    if (have > c->limits.line || n > c->limits.line - have + 2) {
+    if (have + n > c->limits.line + 2) {
         cmd->too_big = true;
         if (!c->parsed && c->text.len > 0)
             (void)parse_head(c); /* for the tag */
