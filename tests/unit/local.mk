@@ -42,6 +42,22 @@ tests_unit_test_store_SOURCES = tests/unit/test_store.c $(STORE_UNIT_FIXTURE)
 tests_unit_test_store_LDADD = $(STORE_UNIT_LDADD)
 tests_unit_test_store_harm_SOURCES = tests/unit/test_store_harm.c $(STORE_UNIT_FIXTURE)
 tests_unit_test_store_harm_LDADD = $(STORE_UNIT_LDADD)
+IMAP_UNIT_TESTS = tests/unit/test_imap_lex tests/unit/test_imap_resp tests/unit/test_imap_cmd \
+	tests/unit/test_imap_set tests/unit/test_imap_names tests/unit/test_imap_uidmap
+check_PROGRAMS += $(IMAP_UNIT_TESTS)
+TESTS += $(IMAP_UNIT_TESTS)
+tests_unit_test_imap_lex_SOURCES = tests/unit/test_imap_lex.c tests/unit/unit.h
+tests_unit_test_imap_lex_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_imap_resp_SOURCES = tests/unit/test_imap_resp.c tests/unit/unit.h
+tests_unit_test_imap_resp_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_imap_cmd_SOURCES = tests/unit/test_imap_cmd.c tests/unit/unit.h
+tests_unit_test_imap_cmd_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_imap_set_SOURCES = tests/unit/test_imap_set.c tests/unit/unit.h
+tests_unit_test_imap_set_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_imap_names_SOURCES = tests/unit/test_imap_names.c tests/unit/unit.h
+tests_unit_test_imap_names_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_imap_uidmap_SOURCES = tests/unit/test_imap_uidmap.c tests/unit/unit.h
+tests_unit_test_imap_uidmap_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
 endif
 
 dist_check_SCRIPTS += tests/check-layers
