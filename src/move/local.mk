@@ -1,2 +1,18 @@
 noinst_LIBRARIES += libmove.a
-libmove_a_SOURCES =
+libmove_a_SOURCES = \
+	src/move/account.c \
+	src/move/batch.c \
+	src/move/compare.c \
+	src/move/conn.c \
+	src/move/conn.h \
+	src/move/copy.c \
+	src/move/intents.c \
+	src/move/match.c \
+	src/move/mirror.c \
+	src/move/move_priv.h \
+	src/move/mover.c \
+	src/move/mover_priv.h \
+	src/move/names.c \
+	src/move/spool.c \
+	src/move/tidy.c \
+	src/move/unit.c

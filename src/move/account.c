@@ -1,0 +1,314 @@
+/*
+ * Accounts in memory: loaded at the first sign-in, kept while a session or a mover needs them, and forgotten only
+ * after all they wrote is committed (a reload must never read an older state than the one that was shown).
+ */
+#include "move/move_priv.h"
+#include <string.h>
+
+static void accounts_step(struct task *t);
+
+/* ---- totals for the gauges ---- */
+
+static bool add_unit_totals(struct slice key, struct slice value, void *arg)
+{
+    struct store_unit u;
+    (void)key;
+    if (store_unit_decode(&u, value) == 0) {
+        struct counters *c = arg;
+        unit_gauges(c, &u, 1);
+        c->found += u.found;
+        c->moved += u.moved;
+        c->left_behind += u.left_behind;
+        c->vanished += u.vanished;
+        c->bytes_moved += u.bytes;
+        store_unit_clear(&u);
+    }
+    return true;
+}
+
+static bool add_account(struct slice key, struct slice value, void *arg)
+{
+    (void)key;
+    (void)value;
+    ((struct counters *)arg)->accounts++;
+    return true;
+}
+
+int accounts_new(struct accounts **out, struct env *env, struct err *e)
+{
+    struct counters *c = worker_counters(env->worker);
+    *out = NULL;
+    if (store_walk(env->store, STORE_ACCOUNTS, slice_str(""), add_account, c) != 0 ||
+        store_walk(env->store, STORE_UNITS, slice_str(""), add_unit_totals, c) != 0)
+        return err_set(e, E_CORRUPT, SCOPE_HOST, "the store's accounts cannot be read");
+    struct accounts *all = mem_alloc(sizeof(*all));
+    all->env = env;
+    all->by_key = hash_new();
+    list_init(&all->queue);
+    list_init(&all->released);
+    task_init(&all->task, env->worker, accounts_step);
+    *out = all;
+    return 0;
+}
+
+unsigned accounts_movers(const struct accounts *a)
+{
+    return a->movers;
+}
+
+static void account_free(struct account *a)
+{
+    hash_del(a->all->by_key, buf_slice(&a->key));
+    list_remove(&a->released);
+    if (a->barrier.pending)
+        store_wait_forget(a->all->env->store, &a->barrier);
+    mirror_abort(&a->mirror);
+    for (uint32_t i = 0; i < a->n_units; i++)
+        unit_free(&a->units[i]);
+    free(a->units);
+    hash_free(&a->by_view);
+    hash_free(&a->by_new);
+    store_account_clear(&a->rec);
+    buf_free(&a->key);
+    buf_free(&a->login);
+    secret_free(&a->password);
+    free(a->client_address);
+    free(a);
+}
+
+static bool gather(struct slice key, void *value, void *arg)
+{
+    (void)key;
+    struct list *all = arg;
+    struct account *a = value;
+    list_remove(&a->released);
+    list_append(all, &a->released);
+    return true;
+}
+
+void accounts_free(struct accounts **ap)
+{
+    struct accounts *all = *ap;
+    struct list gone, *it, *tmp;
+    if (all == NULL)
+        return;
+    list_init(&gone);
+    hash_walk(all->by_key, gather, &gone);
+    list_for_each_safe(it, tmp, &gone)
+        account_free(container_of(it, struct account, released));
+    task_stop(&all->task);
+    hash_free(&all->by_key);
+    free(all);
+    *ap = NULL;
+}
+
+/* Frees those whose barrier was reached and that nobody came back to. */
+static void accounts_step(struct task *t)
+{
+    struct accounts *all = container_of(t, struct accounts, task);
+    struct list *it, *tmp;
+    accounts_run_queue(all);
+    list_for_each_safe(it, tmp, &all->released)
+    {
+        struct account *a = container_of(it, struct account, released);
+        if (!a->barrier.pending)
+            account_free(a);
+    }
+}
+
+void account_release(struct account *a)
+{
+    if (!list_empty(&a->users) || a->mirror != NULL || a->movers > 0)
+        return;
+    secret_free(&a->password);
+    if (!list_empty(&a->released))
+        return;
+    list_append(&a->all->released, &a->released);
+    if (!a->barrier.pending) { /* one that is still pending covers less than was written since */
+        struct store_batch *b = account_batch(a);
+        a->barrier.task = &a->all->task;
+        store_submit(&b, &a->barrier);
+    }
+}
+
+void account_wake(struct account *a)
+{
+    struct list *it;
+    list_for_each(it, &a->users)
+        task_wake(container_of(it, struct account_user, node)->task);
+}
+
+struct store_batch *account_batch(struct account *a)
+{
+    return store_batch_new(a->all->env->store);
+}
+
+void account_put(struct store_batch *b, const struct account *a)
+{
+    struct buf key = {0}, value = {0}, id = {0};
+    store_key_account(&key, a->rec.id);
+    store_account_encode(&value, &a->rec);
+    store_put(b, STORE_ACCOUNTS, buf_slice(&key), buf_slice(&value));
+    store_key_account(&id, a->rec.id);
+    store_put(b, STORE_NAMES, slice_str(a->rec.name), buf_slice(&id));
+    buf_free(&id);
+    buf_free(&key);
+    buf_free(&value);
+}
+
+/* ---- loading ---- */
+
+struct load {
+    struct account *a;
+    int err;
+};
+
+static bool load_unit(struct slice key, struct slice value, void *arg)
+{
+    struct load *l = arg;
+    struct store_unit rec;
+    (void)key;
+    l->err = store_unit_decode(&rec, value);
+    if (l->err != 0)
+        return false;
+    if (unit_from_record(l->a, &rec) == NULL) {
+        store_unit_clear(&rec);
+        l->err = E_CORRUPT;
+        return false;
+    }
+    return true;
+}
+
+static int load_record(struct account *a, uint32_t id)
+{
+    struct buf key = {0}, value = {0};
+    struct load l = {.a = a};
+    store_key_account(&key, id);
+    int r = store_get(a->all->env->store, STORE_ACCOUNTS, buf_slice(&key), &value);
+    if (r == 0)
+        r = store_account_decode(&a->rec, buf_slice(&value));
+    if (r == 0)
+        r = store_walk(a->all->env->store, STORE_UNITS, buf_slice(&key), load_unit, &l);
+    if (r == 0)
+        r = l.err;
+    buf_free(&key);
+    buf_free(&value);
+    return r == E_NOTFOUND ? E_CORRUPT : r;
+}
+
+static void create_record(struct account *a)
+{
+    a->rec.id = store_next_account(a->all->env->store);
+    a->rec.name = slice_dup(buf_slice(&a->key));
+    a->rec.state = ACCOUNT_NEW;
+    a->rec.first_seen = a->rec.last_seen = clock_real_us() / 1000000;
+    a->rec.next_unit = 1;
+    a->rec.old_prefix = mem_strdup("");
+    a->rec.new_prefix = mem_strdup("");
+    a->rec.not_moved = mem_strdup("");
+    worker_counters(a->all->env->worker)->accounts++;
+    struct store_batch *b = account_batch(a);
+    account_put(b, a);
+    store_submit(&b, NULL);
+    log_event(worker_log(a->all->env->worker), LOG_INFO, "account_new", log_s("account", a->rec.name));
+}
+
+static int account_load(struct accounts *all, struct slice key, struct account **out, struct err *e)
+{
+    struct account *a = mem_alloc(sizeof(*a));
+    uint32_t id;
+    a->all = all;
+    list_init(&a->users);
+    list_init(&a->released);
+    a->by_view = hash_new();
+    a->by_new = hash_new();
+    buf_put_slice(&a->key, key);
+    int r = store_find_account(all->env->store, key, &id);
+    if (r == E_NOTFOUND) {
+        create_record(a);
+        r = 0;
+    } else if (r == 0) {
+        r = load_record(a, id);
+    }
+    hash_put(all->by_key, key, a);
+    if (r != 0) {
+        account_free(a);
+        *out = NULL;
+        return err_set(e, r, SCOPE_ACCOUNT, "the account's records cannot be read from the store");
+    }
+    *out = a;
+    return 0;
+}
+
+/* ---- users ---- */
+
+int account_attach(struct accounts *all, struct account_user *u, struct task *task, struct slice key,
+                   struct slice login, const struct secret *password, struct account **out, struct err *e)
+{
+    struct account *a = hash_get(all->by_key, key);
+    *out = NULL;
+    if (a == NULL) {
+        int r = account_load(all, key, &a, e);
+        if (r != 0)
+            return r;
+    }
+    list_remove(&a->released);
+    u->task = task;
+    u->waiting = NULL;
+    list_append(&a->users, &u->node);
+    buf_clear(&a->login);
+    buf_put_slice(&a->login, login);
+    secret_copy(&a->password, password);
+    a->rec.last_seen = clock_real_us() / 1000000;
+    if (a->rec.state == ACCOUNT_NEW && a->mirror == NULL) {
+        err_clear(&a->mirror_err);
+        a->mirror = mirror_start(a);
+    }
+    *out = a;
+    return 0;
+}
+
+void account_detach(struct account **ap, struct account_user *u)
+{
+    struct account *a = *ap;
+    if (a == NULL)
+        return;
+    list_remove(&u->node);
+    u->waiting = NULL;
+    *ap = NULL;
+    account_release(a);
+}
+
+enum readiness account_ready(struct account *a, struct err *e)
+{
+    if (a->rec.state != ACCOUNT_NEW)
+        return STATE_READY;
+    if (a->mirror != NULL)
+        return STATE_BUSY;
+    if (e != NULL)
+        *e = a->mirror_err;
+    return STATE_FAILED;
+}
+
+const char *account_name(const struct account *a)
+{
+    return a->rec.name;
+}
+
+struct name_style account_view_style(const struct account *a)
+{
+    return (struct name_style){.sep = a->rec.old_sep, .prefix = a->rec.old_prefix};
+}
+
+struct name_style account_new_style(const struct account *a)
+{
+    return (struct name_style){.sep = a->rec.new_sep, .prefix = a->rec.new_prefix};
+}
+
+void account_walk(struct account *a, account_walk_cb *cb, void *arg)
+{
+    for (uint32_t i = 0; i < a->n_units; i++)
+        if (a->units[i] != NULL && a->units[i]->rec.state != UNIT_DELETED)
+            if (!cb(a->units[i], arg))
+                return;
+}

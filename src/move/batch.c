@@ -1,0 +1,215 @@
+/* Batches: a range of messages listed, intended, fetched, and at the end recorded. See mover_priv.h. */
+#include "move/mover_priv.h"
+#include <string.h>
+
+struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi)
+{
+    struct batch *b = mem_alloc(sizeof(*b));
+    b->number = ++m->batches;
+    b->lo = lo;
+    b->hi = hi;
+    b->n = hi - lo + 1;
+    b->msgs = mem_array(b->n, sizeof(*b->msgs));
+    buf_putc(&b->text, '\0'); /* offset 0 is the empty string */
+    b->meta_id = imapc_command(m->old.imap, "FETCH %u:%u (UID FLAGS INTERNALDATE)", lo, hi);
+    b->body_id = imapc_command(m->old.imap, "FETCH %u:%u (UID BODY.PEEK[])", lo, hi);
+    return b;
+}
+
+void batch_ask_bodies(struct mover *m, struct batch *b, uint32_t limit)
+{
+    struct set_writer w;
+    struct buf set = {0};
+    imap_set_begin(&w, &set);
+    for (uint32_t i = 0; i < b->n && limit > 0; i++)
+        if (b->msgs[i].status == MSG_LISTED) {
+            imap_set_add(&w, b->msgs[i].seq, b->msgs[i].seq);
+            b->msgs[i].asked = true;
+            limit--;
+        }
+    b->stale = false;
+    b->fetched = !imap_set_end(&w);
+    if (!b->fetched)
+        b->body_id = imapc_command(m->old.imap, "FETCH %s (UID BODY.PEEK[])", buf_cstr(&set));
+    buf_free(&set);
+}
+
+void batch_free(struct mover *m, struct batch **bp)
+{
+    struct batch *b = *bp;
+    if (b == NULL)
+        return;
+    if (b->intent.pending)
+        store_wait_forget(m->env->store, &b->intent);
+    buf_free(&b->text);
+    free(b->msgs);
+    free(b);
+    *bp = NULL;
+}
+
+uint32_t batch_store_text(struct batch *b, struct slice s)
+{
+    uint32_t off = (uint32_t)b->text.len;
+    buf_put_slice(&b->text, s);
+    buf_putc(&b->text, '\0');
+    return off;
+}
+
+const char *batch_text(const struct batch *b, uint32_t off)
+{
+    return (const char *)buf_slice(&b->text).p + off;
+}
+
+/* Before the listing is complete messages stand at seq - lo; afterwards without gaps. */
+struct copy_msg *batch_find(struct batch *b, uint32_t seq)
+{
+    uint32_t lo = 0, hi = b->n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (b->msgs[mid].seq == seq)
+            return &b->msgs[mid];
+        if (b->msgs[mid].seq < seq)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static bool is_atom(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || memchr("(){%*\"\\]", s.p[i], 8) != NULL)
+            return false;
+    return s.n > 0;
+}
+
+static bool is_plain_flag(struct slice s)
+{
+    static const char *const system[] = {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"};
+    for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+        if (slice_is_nocase(s, system[i]))
+            return true;
+    return is_atom(s);
+}
+
+void flags_clean(struct mover *m, uint32_t uid, struct slice flags, struct buf *out)
+{
+    while (flags.n > 0) {
+        const uint8_t *sp = memchr(flags.p, ' ', flags.n);
+        struct slice one = slice_make(flags.p, sp != NULL ? (size_t)(sp - flags.p) : flags.n);
+        size_t skip = one.n + (sp != NULL ? 1 : 0);
+        flags = slice_make(flags.p + skip, flags.n - skip);
+        if (one.n == 0 || slice_is_nocase(one, "\\Recent"))
+            continue;
+        if (is_plain_flag(one)) {
+            if (out->len > 0)
+                buf_putc(out, ' ');
+            buf_put_slice(out, one);
+        } else if (m->phase == MV_COPY) {
+            log_event(worker_log(m->env->worker), LOG_WARN, "flag_dropped",
+                      log_s("account", m->account->rec.name), log_s("unit", m->unit->rec.view_name),
+                      log_n("uid", uid), log_v("flag", one));
+        }
+    }
+}
+
+void batch_add(struct mover *m, struct batch *b, const struct fetch *f)
+{
+    if (f->seq < b->lo || f->seq > b->hi || f->uid == 0 || !f->has_flags || f->bad)
+        return; /* news about another message */
+    struct copy_msg *msg = &b->msgs[f->seq - b->lo];
+    struct buf flags = {0};
+    msg->seq = f->seq;
+    msg->uid = f->uid;
+    msg->when = f->when;
+    msg->asked = true;
+    flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
+    msg->flags = batch_store_text(b, buf_slice(&flags));
+    msg->date = f->has_date ? batch_store_text(b, buf_slice(&f->date)) : 0;
+    buf_free(&flags);
+}
+
+int batch_listed(struct mover *m, struct batch *b)
+{
+    uint32_t kept = 0, last = m->unit->rec.copied_to;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->msgs[i].uid == 0)
+            continue; /* expunged on old, or news of it was lost: the comparison finds out which */
+        if (b->msgs[i].uid <= last)
+            return mover_fail(m, E_PROTO, SCOPE_UNIT, "the UIDs of the old host do not ascend (%u after %u)",
+                              b->msgs[i].uid, last);
+        last = b->msgs[i].uid;
+        b->msgs[kept++] = b->msgs[i];
+    }
+    b->untold = b->n - kept;
+    b->n = kept;
+    b->listed = true;
+    return 0;
+}
+
+static void fill_intent(const struct mover *m, const struct batch *b, struct store_intent *i, bool stored)
+{
+    i->account = m->unit->rec.account;
+    i->unit = m->unit->rec.id;
+    i->batch = b->number;
+    i->state = stored && m->uidplus ? INTENT_STORED : INTENT_SENT;
+    i->new_uidnext = m->new.uidnext;
+    i->msgs = mem_array(b->n + 1, sizeof(*i->msgs));
+    for (uint32_t k = 0; k < b->n; k++) {
+        const struct copy_msg *c = &b->msgs[k];
+        if (stored && c->status != MSG_STORED)
+            continue;
+        i->msgs[i->n++] = (struct intent_msg){
+            .old_uid = c->uid, .new_uid = c->new_uid, .size = c->size, .date = c->when};
+    }
+}
+
+void batch_commit_intent(struct mover *m, struct batch *b)
+{
+    struct store_intent i = {0};
+    struct store_batch *s = account_batch(m->account);
+    fill_intent(m, b, &i, false);
+    intent_put(s, &i);
+    b->intent.task = &m->task;
+    store_submit(&s, &b->intent);
+    b->intended = true;
+    store_intent_clear(&i);
+}
+
+void batch_settle(struct mover *m, struct batch *b)
+{
+    struct store_unit *u = &m->unit->rec;
+    struct counters *c = worker_counters(m->env->worker);
+    struct store_intent i = {0};
+    struct store_batch *s = account_batch(m->account);
+    fill_intent(m, b, &i, true);
+    for (uint32_t k = 0; k < b->n; k++) {
+        const struct copy_msg *g = &b->msgs[k];
+        u->copied_to = g->uid;
+        if (g->status == MSG_STORED && m->uidplus) {
+            u->moved++;
+            u->bytes += g->size;
+            c->moved++;
+            c->bytes_moved += g->size;
+        } else if (g->status == MSG_VANISHED) {
+            u->vanished++;
+            c->vanished++;
+        }
+        if (g->status == MSG_STORED) {
+            m->moved++;
+            m->bytes += g->size;
+            if (g->new_uid >= m->new.uidnext)
+                m->new.uidnext = g->new_uid + 1;
+        }
+    }
+    u->vanished += b->untold;
+    c->vanished += b->untold;
+    m->unit->done += b->n + b->untold;
+    m->progressed = true;
+    intent_put(s, &i);
+    unit_put(s, m->unit);
+    store_submit(&s, NULL);
+    store_intent_clear(&i);
+    account_wake(m->account);
+}

@@ -1,0 +1,252 @@
+/*
+ * Before the switch both sides are compared, chunk by chunk, and made to agree: every message that is still on old must be
+ * on new, flags follow the old host, what vanished there goes, what the new host had of its own is noted. So the delta
+ * and the verification are one pass that never holds more than a chunk.
+ */
+#include "move/mover_priv.h"
+#include <string.h>
+
+enum { CHUNK_INTENTS = 20 };
+
+static void chunk_free(struct compare *x)
+{
+    for (uint32_t i = 0; i < x->n; i++) {
+        free(x->msgs[i].old_flags);
+        free(x->msgs[i].new_flags);
+    }
+    free(x->msgs);
+    x->msgs = NULL;
+    x->n = 0;
+    x->in_chunk = false;
+}
+
+void compare_free(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    chunk_free(x);
+    buf_free(&x->foreign);
+    buf_free(&x->gone);
+    free(x->late);
+    free(x->left);
+    spool_free(&x->spool);
+    memset(x, 0, sizeof(*x));
+}
+
+/* ---- what is in the spool already ---- */
+
+static bool add_left(struct slice key, struct slice value, void *arg)
+{
+    struct compare *x = arg;
+    struct store_left l;
+    (void)key;
+    if (store_left_decode(&l, value) != 0)
+        return true;
+    x->left = mem_grow(x->left, x->n_left + 1, sizeof(*x->left));
+    x->left[x->n_left++] = l.old_uid;
+    store_left_clear(&l);
+    return true;
+}
+
+static int cmp_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool is_left(const struct compare *x, uint32_t uid)
+{
+    return x->n_left > 0 && bsearch(&uid, x->left, x->n_left, sizeof(uid), cmp_u32) != NULL;
+}
+
+int compare_begin(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    struct buf key = {0};
+    free(x->left);
+    x->left = NULL;
+    x->n_left = 0;
+    x->done = false;
+    if (x->next_batch == 0)
+        x->next_batch = 1;
+    store_key_unit(&key, m->unit->rec.account, m->unit->rec.id);
+    int r = store_walk(m->env->store, STORE_LEFT, buf_slice(&key), add_left, x);
+    buf_free(&key);
+    buf_clear(&x->foreign);
+    buf_clear(&x->gone);
+    imap_set_begin(&x->foreign_w, &x->foreign);
+    imap_set_begin(&x->gone_w, &x->gone);
+    x->tidy_step = 0;
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+/* ---- a chunk ---- */
+
+static void take_intents(struct compare *x, const struct store_intent *v, size_t n)
+{
+    uint32_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += v[i].n;
+    x->msgs = mem_array(total + 1, sizeof(*x->msgs));
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < v[i].n; k++)
+            x->msgs[x->n++] = (struct compare_msg){.old_uid = v[i].msgs[k].old_uid,
+                                                   .new_uid = v[i].msgs[k].new_uid,
+                                                   .size = v[i].msgs[k].size};
+}
+
+/* The last chunk reaches up to all that is settled on old, so that nothing in between is overlooked. */
+static int ask_chunk(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    struct store_intent *v;
+    size_t n;
+    int r = intents_load(m, x->next_batch, INTENT_STORED, CHUNK_INTENTS, &v, &n);
+    if (r != 0) {
+        intents_free(&v, n);
+        return r;
+    }
+    bool last = n < CHUNK_INTENTS;
+    take_intents(x, v, n);
+    if (n > 0)
+        x->next_batch = v[n - 1].batch + 1;
+    intents_free(&v, n);
+    x->in_chunk = true;
+    x->top_old = last ? m->unit->rec.copied_to : x->n > 0 ? x->msgs[x->n - 1].old_uid : x->old_high;
+    x->top_new = x->n > 0 ? x->msgs[x->n - 1].new_uid : x->new_high;
+    if (x->top_old > x->old_high) {
+        imapc_command(m->old.imap, "UID FETCH %u:%u (UID FLAGS)", x->old_high + 1, x->top_old);
+        m->old_due++;
+    }
+    if (x->top_new > x->new_high) {
+        imapc_command(m->new.imap, "UID FETCH %u:%u (UID FLAGS RFC822.SIZE)", x->new_high + 1, x->top_new);
+        m->new_due++;
+    }
+    x->done = last;
+    return 0;
+}
+
+static struct compare_msg *find(struct compare *x, uint32_t uid, bool by_new)
+{
+    uint32_t lo = 0, hi = x->n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        uint32_t at = by_new ? x->msgs[mid].new_uid : x->msgs[mid].old_uid;
+        if (at == uid)
+            return &x->msgs[mid];
+        if (at < uid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static void add_late(struct compare *x, uint32_t old_uid)
+{
+    x->late = mem_grow(x->late, x->n_late + 1, sizeof(*x->late));
+    x->late[x->n_late++] = old_uid;
+}
+
+static void on_old(struct mover *m, const struct fetch *f)
+{
+    struct compare *x = &m->compare;
+    struct compare_msg *g = find(x, f->uid, false);
+    struct buf flags = {0};
+    if (g == NULL) {
+        if (f->uid > x->old_high && f->uid <= x->top_old && !is_left(x, f->uid))
+            add_late(x, f->uid); /* it exists and was not carried over */
+        return;
+    }
+    flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
+    free(g->old_flags);
+    g->old_flags = slice_dup(buf_slice(&flags));
+    g->on_old = true;
+    buf_free(&flags);
+}
+
+static void on_new(struct mover *m, const struct fetch *f)
+{
+    struct compare *x = &m->compare;
+    struct compare_msg *g = find(x, f->uid, true);
+    struct buf flags = {0};
+    if (g == NULL) {
+        if (f->uid > x->new_high && f->uid <= x->top_new)
+            imap_set_add(&x->foreign_w, f->uid, f->uid);
+        return;
+    }
+    flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
+    free(g->new_flags);
+    g->new_flags = slice_dup(buf_slice(&flags));
+    g->on_new = true;
+    if (f->has_size)
+        g->new_size = f->size;
+    buf_free(&flags);
+}
+
+void compare_event(struct mover *m, struct conn *c)
+{
+    if (c->fetch.uid == 0 || !c->fetch.has_flags || c->fetch.bad || !m->compare.in_chunk)
+        return; /* news without a UID: the flags were read anyway or will be told again */
+    if (c == &m->old)
+        on_old(m, &c->fetch);
+    else
+        on_new(m, &c->fetch);
+}
+
+/* ---- making them agree ---- */
+
+/* It was counted as moved; until it is in the spool it counts as vanished. */
+static void uncount(struct mover *m, const struct compare_msg *g)
+{
+    struct counters *c = worker_counters(m->env->worker);
+    struct store_unit *u = &m->unit->rec;
+    u->moved--;
+    u->bytes -= g->size;
+    c->moved--;
+    c->bytes_moved -= g->size;
+    u->vanished++;
+    c->vanished++;
+}
+
+static void note(struct mover *m, const char *event, const struct compare_msg *g)
+{
+    log_event(worker_log(m->env->worker), LOG_WARN, event, log_s("account", m->account->rec.name),
+              log_s("unit", m->unit->rec.view_name), log_n("uid", g->old_uid),
+              log_n("size", (int64_t)g->size), log_n("new_size", (int64_t)g->new_size));
+}
+
+static void settle_one(struct mover *m, struct compare_msg *g)
+{
+    struct compare *x = &m->compare;
+    if (!g->on_old) {
+        uncount(m, g);
+        if (g->on_new)
+            imap_set_add(&x->gone_w, g->new_uid, g->new_uid);
+        return;
+    }
+    if (!g->on_new) {
+        note(m, "lost_on_new", g);
+        uncount(m, g);
+        add_late(x, g->old_uid);
+        return;
+    }
+    if (g->new_size != g->size)
+        note(m, "size_differs", g);
+    if (!imap_flags_same(slice_str(g->old_flags), slice_str(g->new_flags))) {
+        imapc_command(m->new.imap, "UID STORE %u FLAGS.SILENT (%s)", g->new_uid, g->old_flags);
+        m->new_due++;
+    }
+}
+
+int compare_advance(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    if (!x->in_chunk)
+        return ask_chunk(m);
+    for (uint32_t i = 0; i < x->n; i++)
+        settle_one(m, &x->msgs[i]);
+    x->old_high = x->top_old;
+    x->new_high = x->top_new;
+    chunk_free(x);
+    return x->done ? 0 : ask_chunk(m);
+}

@@ -1,0 +1,181 @@
+/* A mover's connection; see conn.h. */
+#include "move/conn.h"
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 4 * 1024 * 1024 };
+
+int conn_open(struct conn *c, struct env *env, struct task *owner, const struct imap_host *host,
+              struct tls_ctx *tls, struct slice login, const struct secret *password)
+{
+    struct auth_creds creds = {0};
+    memset(c, 0, sizeof(*c));
+    imap_fetch_init(&c->fetch);
+    if (auth_host_creds(env->settings, host, login, password, &creds) != 0) {
+        auth_creds_free(&creds);
+        return err_set(&c->err, E_INVAL, SCOPE_ACCOUNT, "the user name cannot be used at %s", host->host);
+    }
+    struct imapc_open o = {.host = host,
+                           .tls = tls,
+                           .creds = &creds,
+                           .timeout_seconds = env->settings->host_timeout_seconds};
+    c->imap = imapc_open(env->worker, owner, &o);
+    auth_creds_free(&creds);
+    return 0;
+}
+
+static void release(struct conn *c)
+{
+    imap_fetch_free(&c->fetch);
+    imap_line_free(&c->line);
+    buf_free(&c->code);
+    buf_free(&c->text);
+    memset(c, 0, sizeof(*c));
+}
+
+void conn_close(struct conn *c)
+{
+    imapc_close(&c->imap);
+    release(c);
+}
+
+void conn_abort(struct conn *c)
+{
+    imapc_abort(&c->imap);
+    release(c);
+}
+
+bool conn_code_is(const struct conn *c, const char *word)
+{
+    struct slice code = buf_slice(&c->code);
+    size_t n = 0;
+    while (n < code.n && code.p[n] != ' ')
+        n++;
+    return slice_is_nocase(slice_make(code.p, n), word);
+}
+
+int conn_refused(const struct conn *c, struct err *e, enum err_scope scope, const char *what)
+{
+    static const char *const conds[] = {"", "OK", "NO", "BAD", "BYE", "PREAUTH"};
+    int code = c->cond == COND_BAD ? E_PROTO : E_REFUSED;
+    if (conn_code_is(c, "OVERQUOTA"))
+        code = E_FULL;
+    else if (conn_code_is(c, "UNAVAILABLE") || conn_code_is(c, "INUSE") || conn_code_is(c, "THROTTLED"))
+        code = E_UNAVAIL;
+    int text = (int)(c->text.len < 100 ? c->text.len : 100);
+    return err_set(e, code, scope, "%s: %s %s%.*s%s%.*s", what, conds[c->cond], c->code.len > 0 ? "[" : "",
+                   (int)(c->code.len < 40 ? c->code.len : 40), (const char *)buf_slice(&c->code).p,
+                   c->code.len > 0 ? "] " : "", text, (const char *)buf_slice(&c->text).p);
+}
+
+/* "UIDNEXT 12" and its like, in SELECT. */
+static void learn_code(struct conn *c, struct slice code)
+{
+    struct imap_args a;
+    struct slice word;
+    uint32_t n;
+    imap_args_init(&a, code);
+    if (!imap_args_atom(&a, &word) || !imap_args_u32(&a, &n))
+        return;
+    if (slice_is_nocase(word, "UIDNEXT"))
+        c->uidnext = n;
+    else if (slice_is_nocase(word, "UIDVALIDITY"))
+        c->uidvalidity = n;
+}
+
+static enum conn_event on_fetch(struct conn *c, const struct resp *r)
+{
+    switch (imap_fetch_feed(&c->fetch, r)) {
+    case FETCH_BODY:
+        return CONN_BODY;
+    case FETCH_BYTES:
+        c->bytes = r->kind == RESP_BYTES ? r->bytes : buf_slice(&c->fetch.text);
+        return CONN_BYTES;
+    case FETCH_BODY_END:
+        return CONN_BODY_END;
+    case FETCH_DONE:
+        c->in_fetch = false;
+        return CONN_FETCH;
+    case FETCH_BAD:
+    case FETCH_NONE:
+        break;
+    }
+    return CONN_NONE;
+}
+
+/* Gathers; EXISTS and EXPUNGE are counted on the way. */
+static enum conn_event on_line(struct conn *c, const struct resp *r)
+{
+    int n = imap_line_feed(&c->line, r, LINE_MAX_BYTES);
+    if (n < 0) {
+        err_set(&c->err, E_LIMIT, SCOPE_HOST, "a response of over %d bytes", LINE_MAX_BYTES);
+        return CONN_FAILED;
+    }
+    if (n == 0)
+        return CONN_NONE;
+    c->line_done = true;
+    if (c->line.has_num && slice_is_nocase(buf_slice(&c->line.name), "EXISTS"))
+        c->exists = c->line.num;
+    if (c->line.has_num && slice_is_nocase(buf_slice(&c->line.name), "EXPUNGE")) {
+        c->expunges++;
+        if (c->exists > 0)
+            c->exists--;
+    }
+    return CONN_LINE;
+}
+
+static enum conn_event on_resp(struct conn *c, const struct imapc_event *ev)
+{
+    const struct resp *r = &ev->resp;
+    switch (r->kind) {
+    case RESP_STATUS:
+        if (r->cond == COND_BYE) {
+            err_set(&c->err, E_UNAVAIL, SCOPE_HOST, "the host said goodbye: %.*s",
+                    (int)(r->text.n < 100 ? r->text.n : 100), (const char *)r->text.p);
+            return CONN_FAILED;
+        }
+        learn_code(c, r->code);
+        return CONN_NONE;
+    case RESP_TAGGED:
+        c->id = ev->id;
+        c->cond = r->cond;
+        buf_clear(&c->code);
+        buf_put_slice(&c->code, r->code);
+        buf_clear(&c->text);
+        buf_put_slice(&c->text, r->text);
+        return CONN_TAGGED;
+    case RESP_BEGIN:
+        c->in_fetch = r->has_num && slice_is_nocase(r->name, "FETCH");
+        return c->in_fetch ? on_fetch(c, r) : on_line(c, r);
+    case RESP_TOK:
+    case RESP_BYTES:
+    case RESP_END:
+        return c->in_fetch ? on_fetch(c, r) : on_line(c, r);
+    default:
+        return CONN_NONE;
+    }
+}
+
+enum conn_event conn_next(struct conn *c)
+{
+    struct imapc_event ev;
+    if (c->line_done) {
+        imap_line_free(&c->line);
+        c->line_done = false;
+    }
+    if (c->err.code != 0)
+        return CONN_FAILED;
+    for (;;) {
+        imapc_next(c->imap, &ev);
+        if (ev.kind == IMAPC_NONE)
+            return CONN_NONE;
+        if (ev.kind == IMAPC_READY)
+            return CONN_READY;
+        if (ev.kind == IMAPC_FAILED) {
+            c->err = *ev.err;
+            return CONN_FAILED;
+        }
+        enum conn_event e = on_resp(c, &ev);
+        if (e != CONN_NONE)
+            return e;
+    }
+}

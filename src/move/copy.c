@@ -1,0 +1,432 @@
+/*
+ * Carrying messages over: two batches in hand, bodies spliced from the old host's FETCH into the new host's APPEND.
+ *
+ * The bodies of the next batch are asked for while the reply to this one's APPEND is due; they wait in the socket, not in
+ * memory. An APPEND begins only after its intent is committed. Messages go out in ascending order and a refused group is
+ * halved before anything after it is sent, so that new UIDs ascend with the old ones.
+ */
+#include "move/mover_priv.h"
+#include <string.h>
+
+void copy_begin(struct mover *m, uint32_t first_seq, uint32_t last_seq)
+{
+    struct copy *c = &m->copy;
+    memset(c, 0, sizeof(*c));
+    c->ask_seq = first_seq;
+    c->end_seq = last_seq;
+    c->expunges = m->old.expunges;
+    /* After a connection was lost in the middle of a group, a message of it may be the reason: begin with few. */
+    c->group_limit = m->restarts > 0 ? 1 : m->env->settings->batch_messages;
+}
+
+void copy_free(struct mover *m)
+{
+    batch_free(m, &m->copy.cur);
+    batch_free(m, &m->copy.next);
+    spool_free(&m->copy.spool);
+}
+
+/* ---- going out ---- */
+
+static void put_head(struct mover *m, const struct batch *b, const struct copy_msg *msg, uint64_t size)
+{
+    struct imapc *n = m->new.imap;
+    const char *date = batch_text(b, msg->date);
+    imapc_printf(n, " (%s)", batch_text(b, msg->flags));
+    if (date[0] != '\0') {
+        imapc_puts(n, " ");
+        imapc_put_string(n, slice_str(date));
+    }
+    imapc_puts(n, " ");
+    imapc_literal(n, size, false, false);
+}
+
+static void begin_append(struct mover *m)
+{
+    struct imapc *n = m->new.imap;
+    m->copy.append_id = imapc_begin(n);
+    imapc_puts(n, "APPEND ");
+    imapc_put_string(n, slice_str(m->unit->rec.new_name));
+    m->copy.in_flight++;
+}
+
+static void close_group(struct mover *m)
+{
+    imapc_end(m->new.imap);
+    m->copy.open = false;
+    m->copy.closed = true;
+}
+
+static int body_begin(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    struct batch *b = c->cur;
+    struct copy_msg *msg = b->stale ? NULL : batch_find(b, m->old.fetch.seq);
+    c->in_body = true;
+    c->msg = NULL;
+    if (msg == NULL || msg->status != MSG_LISTED || !msg->asked)
+        return 0;
+    if (msg->seq <= c->last_sent)
+        return mover_fail(m, E_PROTO, SCOPE_UNIT, "the old host sends messages out of order");
+    c->msg = msg;
+    c->last_sent = msg->seq;
+    if (!c->open) {
+        begin_append(m);
+        c->open = true;
+        c->group_n = 0;
+        c->group_bytes = 0;
+    }
+    put_head(m, b, msg, m->old.fetch.body_size);
+    msg->append_id = c->append_id;
+    msg->size = m->old.fetch.body_size;
+    return 0;
+}
+
+static void body_end(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    c->in_body = false;
+    if (c->msg == NULL)
+        return;
+    c->msg->status = MSG_SENT;
+    c->msg->asked = false;
+    c->group_n++;
+    c->group_bytes += c->msg->size;
+    if (!m->multi) {
+        imapc_end(m->new.imap);
+        c->open = false;
+    } else if (c->group_n >= c->group_limit || c->group_bytes >= m->env->settings->batch_bytes) {
+        close_group(m);
+    }
+    c->msg = NULL;
+}
+
+/* ---- what the old host sends ---- */
+
+static void drop_bodies(struct batch *b)
+{
+    if (b != NULL && b->body_id != 0)
+        b->stale = true;
+}
+
+static int on_old_tagged(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    struct batch *both[2] = {c->cur, c->next};
+    if (m->old.cond == COND_BAD)
+        return conn_refused(&m->old, &m->err, SCOPE_UNIT, "the old host refused FETCH");
+    if (c->spool_id != 0 && m->old.id == c->spool_id) {
+        c->spool_id = 0;
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        struct batch *b = both[i];
+        if (b != NULL && b->meta_id == m->old.id) {
+            b->meta_id = 0;
+            return batch_listed(m, b);
+        }
+        if (b != NULL && b->body_id == m->old.id) {
+            b->body_id = 0;
+            b->fetched = true;
+        }
+    }
+    return 0;
+}
+
+/* A body for the spool, or one of the batch in hand, or one to drop. */
+static int on_body(struct mover *m, enum conn_event ev)
+{
+    struct copy *c = &m->copy;
+    if (c->spool_id != 0 && c->cur->body_id == 0 && (c->next == NULL || c->next->body_id == 0)) {
+        if (ev == CONN_BYTES)
+            return spool_bytes(m, c->spool, m->old.bytes);
+        return ev == CONN_BODY_END ? spool_close(m, c->spool) : 0;
+    }
+    if (ev == CONN_BODY)
+        return body_begin(m);
+    if (ev == CONN_BYTES && c->msg != NULL)
+        imapc_put(m->new.imap, m->old.bytes);
+    if (ev == CONN_BODY_END)
+        body_end(m);
+    return 0;
+}
+
+int copy_old_event(struct mover *m, enum conn_event ev)
+{
+    struct copy *c = &m->copy;
+    switch (ev) {
+    case CONN_FETCH:
+        if (c->cur->meta_id != 0)
+            batch_add(m, c->cur, &m->old.fetch);
+        else if (c->next != NULL && c->next->meta_id != 0)
+            batch_add(m, c->next, &m->old.fetch);
+        return 0;
+    case CONN_BODY:
+    case CONN_BYTES:
+    case CONN_BODY_END:
+        return on_body(m, ev);
+    case CONN_TAGGED:
+        return on_old_tagged(m);
+    case CONN_LINE:
+        if (m->old.expunges != c->expunges)
+            return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the old host renumbered messages during FETCH");
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* The replies come in the order of the commands: which is the next one due? */
+bool copy_wants_old(const struct mover *m)
+{
+    const struct copy *c = &m->copy;
+    const struct batch *b = c->cur;
+    if (c->in_body)
+        return c->msg == NULL || !imapc_full(m->new.imap);
+    if (b == NULL || b->meta_id != 0)
+        return true;
+    if (b->body_id == 0) {
+        b = c->next;
+        if (b == NULL || b->meta_id != 0 || b->body_id == 0 || b->stale)
+            return true;
+        return false; /* its turn comes when the one in hand is settled */
+    }
+    if (b->stale)
+        return true;
+    if (!b->intended || b->intent.pending || c->closed || imapc_full(m->new.imap))
+        return false;
+    return m->multi || c->in_flight < m->env->settings->batch_messages;
+}
+
+/* ---- what the new host says ---- */
+
+/* Refusals that say nothing about the message: the unit stops, nothing is left behind for them. */
+static bool is_temporary(const struct conn *c)
+{
+    static const char *const codes[] = {"OVERQUOTA", "UNAVAILABLE", "INUSE", "THROTTLED", "SERVERBUG",
+                                        "TRYCREATE", "NONEXISTENT", "NOPERM", "CONTACTADMIN"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (conn_code_is(c, codes[i]))
+            return true;
+    return false;
+}
+
+/* "APPENDUID 38505 7:8": hands the UIDs to the messages that went with this command, in order. */
+static int take_uids(struct mover *m, struct batch *b)
+{
+    struct imap_args a;
+    struct slice word = {0}, set = {0};
+    uint32_t validity = 0, lo = 1, hi = 0;
+    imap_args_init(&a, buf_slice(&m->new.code));
+    if (!imap_args_atom(&a, &word) || !slice_is_nocase(word, "APPENDUID") || !imap_args_u32(&a, &validity) ||
+        !imap_args_atom(&a, &set))
+        return mover_fail(m, E_PROTO, SCOPE_UNIT, "the new host did not tell the UIDs of what it stored");
+    if (validity != m->unit->rec.new_uidvalidity)
+        return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the new host changed the mailbox's UIDVALIDITY");
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->msgs[i].status != MSG_SENT || b->msgs[i].append_id != m->new.id)
+            continue;
+        if (lo > hi && imap_set_next(&set, &lo, &hi) != 1)
+            return mover_fail(m, E_PROTO, SCOPE_UNIT, "the new host told fewer UIDs than messages");
+        b->msgs[i].new_uid = lo++;
+        b->msgs[i].status = MSG_STORED;
+    }
+    return 0;
+}
+
+static void mark_stored(struct mover *m, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->msgs[i].status == MSG_SENT && b->msgs[i].append_id == m->new.id)
+            b->msgs[i].status = MSG_STORED;
+}
+
+/* None of the command's messages was stored. One alone is to blame itself; of several, ask again for half. */
+static void refused(struct mover *m, struct batch *b)
+{
+    struct copy *c = &m->copy;
+    uint32_t n = 0;
+    conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
+    for (uint32_t i = 0; i < b->n; i++)
+        n += b->msgs[i].status == MSG_SENT && b->msgs[i].append_id == m->new.id;
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct copy_msg *g = &b->msgs[i];
+        if (g->status != MSG_SENT || g->append_id != m->new.id)
+            continue;
+        g->status = n == 1 ? MSG_REFUSED : MSG_LISTED;
+        if (n == 1)
+            g->reason = batch_store_text(b, slice_str(m->err.text));
+        if (g->seq <= c->last_sent && n > 1)
+            c->last_sent = g->seq - 1;
+    }
+    if (n > 1)
+        c->group_limit = n / 2;
+    err_clear(&m->err);
+    if (m->multi || n == 1) { /* what is on its way comes in the wrong place */
+        drop_bodies(c->next);
+        if (m->multi)
+            drop_bodies(c->cur);
+    }
+}
+
+/* Bodies that were on their way when a group was refused were dropped: they are to be asked for again. */
+static void unask(struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->msgs[i].status == MSG_LISTED)
+            b->msgs[i].asked = false;
+}
+
+static int on_appended(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    struct batch *b = c->cur;
+    bool ours = m->multi ? m->new.id == c->append_id : c->in_flight > 0;
+    if (!ours)
+        return 0;
+    c->in_flight--;
+    if (c->open && m->new.id == c->append_id) {
+        if (c->msg == NULL || m->new.cond == COND_OK || (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)))
+            return mover_fail(m, E_CLOSED, SCOPE_UNIT, "the new host answered APPEND before its end");
+        c->msg->status = MSG_SENT; /* it declined the literal; the rest of the body is dropped */
+        c->msg->asked = false;
+        c->msg = NULL;
+        c->open = false;
+    }
+    c->closed = false;
+    if (m->new.cond == COND_OK) {
+        if (c->group_limit < m->env->settings->batch_messages)
+            c->group_limit *= 2;
+        if (m->uidplus)
+            return take_uids(m, b);
+        mark_stored(m, b);
+        return 0;
+    }
+    if (is_temporary(&m->new))
+        return conn_refused(&m->new, &m->err, SCOPE_UNIT, "the new host does not take messages now");
+    refused(m, b);
+    return 0;
+}
+
+int copy_new_event(struct mover *m, enum conn_event ev)
+{
+    return ev == CONN_TAGGED && m->copy.cur != NULL ? on_appended(m) : 0;
+}
+
+/* ---- moving on ---- */
+
+static struct copy_msg *first_with(struct batch *b, enum copy_status status)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->msgs[i].status == status)
+            return &b->msgs[i];
+    return NULL;
+}
+
+/* One refused message at a time is fetched again, into a file. True while that goes on. */
+static int spool_refused(struct mover *m, bool *busy)
+{
+    struct copy *c = &m->copy;
+    struct copy_msg *g = first_with(c->cur, MSG_REFUSED);
+    *busy = g != NULL;
+    if (g == NULL)
+        return 0;
+    if (c->spool == NULL) {
+        drop_bodies(c->next);
+        if (c->next != NULL && c->next->body_id != 0)
+            return 0; /* what comes before it is dropped first */
+        c->spool = spool_new();
+        int r = spool_open(m, c->spool, g->uid);
+        if (r == 0)
+            c->spool_id = imapc_command(m->old.imap, "FETCH %u (UID BODY.PEEK[])", g->seq);
+        return r;
+    }
+    if (c->spool_id != 0)
+        return 0;
+    if (spool_complete(c->spool)) {
+        spool_record(m, c->spool, g->uid, g->when, batch_text(c->cur, g->flags), batch_text(c->cur, g->reason));
+        g->status = MSG_LEFT;
+    } else {
+        g->status = MSG_VANISHED; /* the comparison looks again */
+    }
+    spool_free(&c->spool);
+    return 0;
+}
+
+/* The batch in hand has no reply due. Settled: true. */
+static int finish_batch(struct mover *m, bool *settled)
+{
+    struct copy *c = &m->copy;
+    struct batch *b = c->cur;
+    bool busy;
+    int r = spool_refused(m, &busy);
+    *settled = false;
+    if (r != 0 || busy)
+        return r;
+    if (b->stale) {
+        unask(b);
+        b->stale = false;
+    }
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->msgs[i].status == MSG_LISTED && b->msgs[i].asked)
+            b->msgs[i].status = MSG_VANISHED; /* asked for, and not sent */
+    if (first_with(b, MSG_LISTED) != NULL) {
+        drop_bodies(c->next);
+        batch_ask_bodies(m, b, c->group_limit);
+        return 0;
+    }
+    batch_settle(m, b);
+    *settled = true;
+    return 0;
+}
+
+static void ask_more(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    uint32_t size = m->env->settings->batch_messages;
+    struct batch **slots[2] = {&c->cur, &c->next};
+    for (int i = 0; i < 2; i++) {
+        if (*slots[i] != NULL || c->ask_seq > c->end_seq)
+            continue;
+        uint32_t hi = c->end_seq - c->ask_seq < size ? c->end_seq : c->ask_seq + size - 1;
+        *slots[i] = batch_ask(m, c->ask_seq, hi);
+        c->ask_seq = hi + 1;
+    }
+}
+
+static int commit_intents(struct mover *m)
+{
+    struct batch *both[2] = {m->copy.cur, m->copy.next};
+    for (int i = 0; i < 2; i++) {
+        struct batch *b = both[i];
+        if (b != NULL && b->listed && !b->intended)
+            batch_commit_intent(m, b);
+        if (b != NULL && b->intended && !b->intent.pending && b->intent.result != 0)
+            return mover_store_failed(m, b->intent.result);
+    }
+    return 0;
+}
+
+int copy_advance(struct mover *m, bool *done)
+{
+    struct copy *c = &m->copy;
+    for (;;) {
+        ask_more(m);
+        int r = commit_intents(m);
+        struct batch *b = c->cur;
+        *done = b == NULL;
+        if (r != 0 || b == NULL || b->meta_id != 0 || b->body_id != 0)
+            return r;
+        if (c->open && m->multi)
+            close_group(m);
+        if (c->in_flight > 0 || b->intent.pending)
+            return 0;
+        bool settled;
+        r = finish_batch(m, &settled);
+        if (r != 0 || !settled)
+            return r;
+        batch_free(m, &c->cur);
+        c->cur = c->next;
+        c->next = NULL;
+    }
+}

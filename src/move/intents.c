@@ -1,0 +1,102 @@
+/* Intents in the store: what was sent to the new host, and what of it is known to be there. */
+#include "move/mover_priv.h"
+#include <string.h>
+
+static int walk(struct mover *m, store_walk_cb *cb, void *arg)
+{
+    struct buf key = {0};
+    store_key_unit(&key, m->unit->rec.account, m->unit->rec.id);
+    int r = store_walk(m->env->store, STORE_INTENTS, buf_slice(&key), cb, arg);
+    buf_free(&key);
+    return r;
+}
+
+/* By number, not by a walk from the start: the comparison reads a long list in many short pieces. */
+int intents_load(struct mover *m, uint32_t from, enum intent_state state, size_t max,
+                 struct store_intent **out, size_t *n)
+{
+    struct buf key = {0}, value = {0};
+    int r = 0;
+    *out = NULL;
+    *n = 0;
+    for (uint32_t number = from; number <= m->batches && *n < max && r == 0; number++) {
+        struct store_intent i;
+        buf_clear(&key);
+        buf_clear(&value);
+        store_key_part(&key, m->unit->rec.account, m->unit->rec.id, number);
+        r = store_get(m->env->store, STORE_INTENTS, buf_slice(&key), &value);
+        if (r == 0)
+            r = store_intent_decode(&i, buf_slice(&value));
+        if (r == 0 && state != 0 && i.state != state) {
+            store_intent_clear(&i);
+        } else if (r == 0) {
+            *out = mem_grow(*out, *n + 1, sizeof(**out));
+            (*out)[(*n)++] = i;
+        } else if (r == E_NOTFOUND) {
+            r = 0;
+        }
+    }
+    buf_free(&key);
+    buf_free(&value);
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+void intents_free(struct store_intent **v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        store_intent_clear(&(*v)[i]);
+    free(*v);
+    *v = NULL;
+}
+
+void intent_put(struct store_batch *b, const struct store_intent *i)
+{
+    struct buf key = {0}, value = {0};
+    store_key_part(&key, i->account, i->unit, i->batch);
+    store_intent_encode(&value, i);
+    store_put(b, STORE_INTENTS, buf_slice(&key), buf_slice(&value));
+    buf_free(&key);
+    buf_free(&value);
+}
+
+struct build {
+    struct uidmap *map;
+    uint32_t last;
+    int err;
+};
+
+static bool build_one(struct slice key, struct slice value, void *arg)
+{
+    struct build *b = arg;
+    struct store_intent i;
+    (void)key;
+    b->err = store_intent_decode(&i, value);
+    if (b->err != 0)
+        return false;
+    b->last = i.batch;
+    for (uint32_t k = 0; b->map != NULL && i.state == INTENT_STORED && k < i.n && b->err == 0; k++)
+        b->err = uidmap_add(b->map, i.msgs[k].old_uid, i.msgs[k].new_uid);
+    store_intent_clear(&i);
+    return b->err == 0;
+}
+
+int intents_map(struct mover *m, struct uidmap *map)
+{
+    struct build b = {.map = map};
+    int r = walk(m, build_one, &b);
+    if (r == 0)
+        r = b.err;
+    if (r == E_INVAL)
+        return mover_fail(m, E_CORRUPT, SCOPE_UNIT, "the new host's UIDs do not ascend with the old ones");
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+int intents_last(struct mover *m, uint32_t *last)
+{
+    struct build b = {0};
+    int r = walk(m, build_one, &b);
+    *last = b.last;
+    if (r == 0)
+        r = b.err;
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}

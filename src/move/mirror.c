@@ -1,0 +1,514 @@
+/*
+ * The mirror: at an account's first sign-in the folder tree and the subscriptions of the old host are made on the new
+ * one, the pairs of names chosen and recorded. Structure lives on new from then on; contents follow at their touch.
+ *
+ * Safe to repeat: what exists is left alone, and nothing is recorded before all of it is there. Rejected: creating each
+ * mailbox at its first touch (LIST and SUBSCRIBE would need two homes for ever).
+ */
+#include "move/conn.h"
+#include "move/move_priv.h"
+#include <string.h>
+
+enum {
+    MAX_MAILBOXES = 100000,
+    CREATES_IN_FLIGHT = 32,
+    SAFE_TRIES = 4 /* other names to try where the new host refuses one */
+};
+
+enum mirror_phase { MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
+
+/* One mailbox of the old host on its way to becoming a unit. */
+struct entry {
+    char *old, *view, *new; /* new: NULL until chosen */
+    bool folder, subscribed, listed;
+    bool exists; /* on new */
+    unsigned tries;
+    uint32_t create_id, subscribe_id;
+    char *reason; /* why it could not be created */
+};
+
+/* What one host said of its tree. */
+struct tree {
+    struct conn conn;
+    bool ready;
+    unsigned asked; /* replies still due */
+    uint32_t lsub_id;
+    struct namespace_data ns;
+    bool has_ns;
+    char sep;
+    struct hash *names; /* on new: the names that exist */
+};
+
+struct mirror {
+    struct task task;
+    struct account *account;
+    enum mirror_phase phase;
+    struct tree old, new;
+    struct entry *entries;
+    size_t n, next, in_flight;
+    struct store_wait wait;
+    struct err err;
+};
+
+static void mirror_step(struct task *t);
+
+static void tree_free(struct tree *t)
+{
+    conn_close(&t->conn);
+    imap_namespace_free(&t->ns);
+    hash_free(&t->names);
+}
+
+static void mirror_free(struct mirror *m)
+{
+    task_stop(&m->task);
+    if (m->wait.pending)
+        store_wait_forget(m->account->all->env->store, &m->wait);
+    tree_free(&m->old);
+    tree_free(&m->new);
+    for (size_t i = 0; i < m->n; i++) {
+        free(m->entries[i].old);
+        free(m->entries[i].view);
+        free(m->entries[i].new);
+        free(m->entries[i].reason);
+    }
+    free(m->entries);
+    free(m);
+}
+
+void mirror_abort(struct mirror **m)
+{
+    if (*m != NULL)
+        mirror_free(*m);
+    *m = NULL;
+}
+
+struct mirror *mirror_start(struct account *a)
+{
+    struct env *env = a->all->env;
+    const struct settings *s = env->settings;
+    struct mirror *m = mem_alloc(sizeof(*m));
+    m->account = a;
+    task_init(&m->task, env->worker, mirror_step);
+    m->old.names = hash_new();
+    m->new.names = hash_new();
+    if (conn_open(&m->old.conn, env, &m->task, &s->old_imap, env->tls_old, buf_slice(&a->login),
+                  &a->password) != 0 ||
+        conn_open(&m->new.conn, env, &m->task, &s->new_imap, env->tls_new, buf_slice(&a->login),
+                  &a->password) != 0)
+        task_wake(&m->task);
+    return m;
+}
+
+static void finish(struct mirror *m, const struct err *e)
+{
+    struct account *a = m->account;
+    struct log *log = worker_log(a->all->env->worker);
+    if (e != NULL) {
+        a->mirror_err = *e;
+        worker_counters(a->all->env->worker)->errors++;
+        log_event(log, LOG_WARN, "mirror_failed", log_s("account", a->rec.name),
+                  log_s("class", err_name(e->code)), log_e(e));
+    } else {
+        log_event(log, LOG_INFO, "mirror_done", log_s("account", a->rec.name),
+                  log_n("mailboxes", (int64_t)m->n));
+    }
+    a->mirror = NULL;
+    mirror_free(m);
+    account_wake(a);
+    account_release(a);
+}
+
+/* ---- MI_LIST ---- */
+
+static struct entry *entry_add(struct mirror *m, struct slice old)
+{
+    if ((m->n & (m->n - 1)) == 0) /* 0, 1, 2, 4 …: room for twice as many */
+        m->entries = mem_grow(m->entries, m->n == 0 ? 1 : m->n * 2, sizeof(*m->entries));
+    struct entry *e = &m->entries[m->n++];
+    memset(e, 0, sizeof(*e));
+    e->old = slice_dup(old);
+    return e;
+}
+
+static struct entry *entry_find(struct mirror *m, struct slice old)
+{
+    size_t i = (size_t)(uintptr_t)hash_get(m->old.names, old);
+    return i == 0 ? NULL : &m->entries[i - 1];
+}
+
+static void ask_tree(struct tree *t)
+{
+    struct imapc *c = t->conn.imap;
+    if (imapc_caps(c) & CAP_BIT(NAMESPACE)) {
+        imapc_command(c, "NAMESPACE");
+        t->asked++;
+    }
+    imapc_command(c, "LIST \"\" \"\"");
+    imapc_command(c, "LIST \"\" \"*\"");
+    t->lsub_id = imapc_command(c, "LSUB \"\" \"*\"");
+    t->asked += 3;
+}
+
+static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsub)
+{
+    struct list_data d = {0};
+    struct buf canon = {0};
+    int r = imap_parse_list(line, &d);
+    if (r == 0 && d.sep != '\0')
+        t->sep = d.sep;
+    if (r == 0 && d.name.len > 0 && d.name.len <= NAME_MAX_BYTES) {
+        name_canon(buf_slice(&d.name), d.sep, &canon);
+        bool missing = imap_flag_in(d.flags, "\\NonExistent");
+        bool folder = missing || imap_flag_in(d.flags, "\\Noselect");
+        if (t == &m->new) {
+            if (!lsub && !missing)
+                hash_put(t->names, buf_slice(&canon), t);
+        } else if (m->n < MAX_MAILBOXES) {
+            struct entry *e = entry_find(m, buf_slice(&canon));
+            if (e == NULL) {
+                e = entry_add(m, buf_slice(&canon));
+                hash_put(t->names, buf_slice(&canon), (void *)(uintptr_t)m->n);
+            }
+            if (lsub && !folder)
+                e->subscribed = true;
+            if (!lsub) {
+                e->listed = true;
+                e->folder = folder;
+            }
+        }
+    }
+    buf_free(&canon);
+    buf_free(&d.name);
+    return r == 0 && m->n >= MAX_MAILBOXES ? E_LIMIT : r;
+}
+
+static int on_line(struct mirror *m, struct tree *t)
+{
+    struct conn *c = &t->conn;
+    struct slice name = buf_slice(&c->line.name);
+    bool lsub = slice_is_nocase(name, "LSUB");
+    if (slice_is_nocase(name, "NAMESPACE") && !t->has_ns) {
+        t->has_ns = imap_parse_namespace(buf_slice(&c->line.buf), &t->ns) == 0;
+        return 0;
+    }
+    if (!lsub && !slice_is_nocase(name, "LIST"))
+        return 0;
+    return on_list(m, t, buf_slice(&c->line.buf), lsub);
+}
+
+/* ---- choosing names ---- */
+
+static int by_view(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->view, ((const struct entry *)b)->view);
+}
+
+static bool is_foreign_namespace(const struct tree *t, const char *name)
+{
+    struct slice rest = buf_slice(&t->ns.others);
+    while (rest.n > 0) {
+        const uint8_t *nl = memchr(rest.p, '\n', rest.n);
+        size_t n = nl != NULL ? (size_t)(nl - rest.p) : rest.n;
+        size_t bare = n > 0 && rest.p[n - 1] == (uint8_t)t->sep ? n - 1 : n;
+        if (n > 0 && (slice_starts(slice_str(name), slice_make(rest.p, n)) ||
+                      (bare > 0 && slice_eq(slice_str(name), slice_make(rest.p, bare)))))
+            return true;
+        rest = slice_make(rest.p + n, rest.n - n);
+        if (rest.n > 0)
+            rest = slice_make(rest.p + 1, rest.n - 1);
+    }
+    return false;
+}
+
+static void set_styles(struct mirror *m)
+{
+    struct store_account *r = &m->account->rec;
+    r->old_sep = m->old.sep;
+    r->new_sep = m->new.sep;
+    free(r->old_prefix);
+    free(r->new_prefix);
+    free(r->not_moved);
+    r->old_prefix = slice_dup(buf_slice(&m->old.ns.personal));
+    r->new_prefix = slice_dup(buf_slice(&m->new.ns.personal));
+    r->not_moved = slice_dup(buf_slice(&m->old.ns.others));
+}
+
+/* Drops what does not move, adds INBOX where it was not listed, and sorts parents before children. */
+static void settle_entries(struct mirror *m)
+{
+    size_t kept = 0;
+    if (entry_find(m, slice_str("INBOX")) == NULL)
+        entry_add(m, slice_str("INBOX"))->listed = true;
+    for (size_t i = 0; i < m->n; i++) {
+        struct entry *e = &m->entries[i];
+        if (!e->listed || is_foreign_namespace(&m->old, e->old)) {
+            free(e->old);
+            continue;
+        }
+        e->view = mem_strdup(e->old);
+        m->entries[kept++] = *e;
+    }
+    m->n = kept;
+    qsort(m->entries, m->n, sizeof(*m->entries), by_view);
+}
+
+/* Makes the unit; its name on new is chosen so that no two share one. */
+static void choose(struct mirror *m, struct entry *e)
+{
+    struct account *a = m->account;
+    struct buf name = {0};
+    if (names_choose_new(a, slice_str(e->view), &name) != 0) {
+        e->reason = mem_strdup("the name cannot be expressed on the new host");
+        e->exists = true; /* nothing to create */
+    }
+    e->new = slice_dup(buf_slice(&name));
+    unit_new(a, e->folder ? UNIT_FOLDER : UNIT_MAILBOX, UNIT_UNTOUCHED, HOME_OLD,
+             slice_str(e->old), slice_str(e->view), buf_slice(&name));
+    if (e->folder || hash_get(m->new.names, buf_slice(&name)) != NULL || name_is_inbox(buf_slice(&name)))
+        e->exists = true;
+    buf_free(&name);
+}
+
+/* A second mirror after one that failed begins with an account without units. */
+static void forget_units(struct account *a)
+{
+    for (uint32_t i = 0; i < a->n_units; i++) {
+        if (a->units[i] == NULL)
+            continue;
+        names_del(a, a->units[i]);
+        unit_gauges(worker_counters(a->all->env->worker), &a->units[i]->rec, -1);
+        unit_free(&a->units[i]);
+    }
+    free(a->units);
+    a->units = NULL;
+    a->n_units = 0;
+    a->rec.next_unit = 1;
+}
+
+static void plan(struct mirror *m)
+{
+    forget_units(m->account);
+    set_styles(m);
+    settle_entries(m);
+    for (size_t i = 0; i < m->n; i++)
+        choose(m, &m->entries[i]);
+    m->phase = MI_CREATE;
+    m->next = 0;
+}
+
+/* ---- MI_CREATE, MI_SUBSCRIBE ---- */
+
+static uint32_t send_named(struct mirror *m, const char *verb, const char *name)
+{
+    struct imapc *c = m->new.conn.imap;
+    uint32_t id = imapc_begin(c);
+    imapc_printf(c, "%s ", verb);
+    imapc_put_string(c, slice_str(name));
+    imapc_end(c);
+    m->in_flight++;
+    return id;
+}
+
+static void rename_unit(struct mirror *m, struct entry *e, struct slice name)
+{
+    struct unit *u = account_find(m->account, slice_str(e->view));
+    names_del(m->account, u);
+    free(u->rec.new_name);
+    u->rec.new_name = slice_dup(name);
+    free(e->new);
+    e->new = slice_dup(name);
+    names_add(m->account, u);
+}
+
+/* The new host does not like the name: try plainer ones, then give up with its reason. */
+static void create_refused(struct mirror *m, struct entry *e)
+{
+    struct buf safe = {0};
+    char sep = m->account->rec.new_sep;
+    while (e->tries < SAFE_TRIES) {
+        buf_clear(&safe);
+        if (name_safe(slice_str(e->new), sep, e->tries++, &safe) != 0)
+            break;
+        if (slice_is(buf_slice(&safe), e->new) || hash_get(m->account->by_new, buf_slice(&safe)) != NULL)
+            continue;
+        rename_unit(m, e, buf_slice(&safe));
+        e->create_id = 0;
+        if (hash_get(m->new.names, buf_slice(&safe)) != NULL)
+            e->exists = true;
+        else
+            e->create_id = send_named(m, "CREATE", e->new);
+        buf_free(&safe);
+        return;
+    }
+    buf_free(&safe);
+    conn_refused(&m->new.conn, &m->err, SCOPE_UNIT, "the new host refused to create the mailbox");
+    e->reason = mem_strdup(m->err.text);
+    err_clear(&m->err);
+    rename_unit(m, e, slice_str(""));
+    e->exists = true;
+}
+
+static void on_created(struct mirror *m, struct entry *e)
+{
+    struct conn *c = &m->new.conn;
+    if (c->cond == COND_OK || conn_code_is(c, "ALREADYEXISTS"))
+        e->exists = true;
+    else
+        create_refused(m, e);
+}
+
+static void fill_creates(struct mirror *m)
+{
+    while (m->next < m->n && m->in_flight < CREATES_IN_FLIGHT) {
+        struct entry *e = &m->entries[m->next++];
+        if (!e->exists)
+            e->create_id = send_named(m, "CREATE", e->new);
+    }
+}
+
+static void fill_subscribes(struct mirror *m)
+{
+    while (m->next < m->n && m->in_flight < CREATES_IN_FLIGHT) {
+        struct entry *e = &m->entries[m->next++];
+        if (e->subscribed && !e->folder && e->new[0] != '\0')
+            e->subscribe_id = send_named(m, "SUBSCRIBE", e->new);
+    }
+}
+
+static void on_new_tagged(struct mirror *m)
+{
+    uint32_t id = m->new.conn.id;
+    for (size_t i = 0; i < m->n; i++) {
+        struct entry *e = &m->entries[i];
+        if (e->create_id == id) {
+            e->create_id = 0;
+            m->in_flight--;
+            on_created(m, e);
+            return;
+        }
+        if (e->subscribe_id == id) {
+            e->subscribe_id = 0;
+            m->in_flight--;
+            if (m->new.conn.cond != COND_OK)
+                log_event(worker_log(m->task.worker), LOG_WARN, "subscribe_refused",
+                          log_s("account", m->account->rec.name), log_s("unit", e->view),
+                          log_v("text", buf_slice(&m->new.conn.text)));
+            return;
+        }
+    }
+}
+
+static void commit(struct mirror *m)
+{
+    struct account *a = m->account;
+    struct store_batch *b = account_batch(a);
+    for (size_t i = 0; i < m->n; i++) {
+        struct unit *u = account_find(a, slice_str(m->entries[i].view));
+        if (m->entries[i].reason != NULL)
+            unit_set_reason(u, m->entries[i].reason);
+        unit_put(b, u);
+    }
+    struct store_account known = a->rec; /* shown as known only once it is on disk */
+    known.state = ACCOUNT_KNOWN;
+    struct store_account was = a->rec;
+    a->rec = known;
+    account_put(b, a);
+    a->rec = was;
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+    m->phase = MI_COMMIT;
+}
+
+static void committed(struct mirror *m)
+{
+    struct account *a = m->account;
+    if (m->wait.result != 0) {
+        err_set(&m->err, m->wait.result, SCOPE_ACCOUNT, "the folder tree could not be stored");
+        finish(m, &m->err);
+        return;
+    }
+    a->rec.state = ACCOUNT_KNOWN;
+    struct unit *inbox = account_find(a, slice_str("INBOX"));
+    if (inbox != NULL && inbox->rec.home == HOME_OLD)
+        unit_start(inbox);
+    finish(m, NULL);
+}
+
+/* ---- the step ---- */
+
+/* False when the connection failed or the mirror is over. */
+static bool pump(struct mirror *m, struct tree *t)
+{
+    for (;;) {
+        switch (conn_next(&t->conn)) {
+        case CONN_NONE:
+            return true;
+        case CONN_READY:
+            t->ready = true;
+            break;
+        case CONN_LINE:
+            if (m->phase == MI_LIST && on_line(m, t) != 0) {
+                err_set(&m->err, E_PROTO, SCOPE_HOST, "%s",
+                        m->n >= MAX_MAILBOXES ? "the old host lists too many mailboxes"
+                                              : "a list of mailboxes could not be understood");
+                return false;
+            }
+            break;
+        case CONN_TAGGED:
+            if (m->phase == MI_LIST) {
+                if (t->conn.cond != COND_OK) {
+                    conn_refused(&t->conn, &m->err, SCOPE_HOST, "the folder tree could not be listed");
+                    return false;
+                }
+                t->asked--;
+            } else if (t == &m->new) {
+                on_new_tagged(m);
+            }
+            break;
+        case CONN_FAILED:
+            m->err = t->conn.err;
+            return false;
+        default:
+            break;
+        }
+    }
+}
+
+static void advance(struct mirror *m)
+{
+    if (m->phase == MI_SIGN_IN && m->old.ready && m->new.ready) {
+        m->phase = MI_LIST;
+        ask_tree(&m->old);
+        ask_tree(&m->new);
+    }
+    if (m->phase == MI_LIST && m->old.asked == 0 && m->new.asked == 0)
+        plan(m);
+    if (m->phase == MI_CREATE) {
+        fill_creates(m);
+        if (m->next == m->n && m->in_flight == 0) {
+            m->phase = MI_SUBSCRIBE;
+            m->next = 0;
+        }
+    }
+    if (m->phase == MI_SUBSCRIBE) {
+        fill_subscribes(m);
+        if (m->next == m->n && m->in_flight == 0)
+            commit(m);
+    }
+}
+
+static void mirror_step(struct task *t)
+{
+    struct mirror *m = container_of(t, struct mirror, task);
+    if (m->phase == MI_COMMIT) {
+        if (!m->wait.pending)
+            committed(m);
+        return;
+    }
+    if (!pump(m, &m->old) || !pump(m, &m->new)) {
+        finish(m, &m->err);
+        return;
+    }
+    advance(m);
+}

@@ -1,0 +1,94 @@
+/* What the files of move share: the objects behind include/wherry/move/account.h. */
+#ifndef WHERRY_MOVE_PRIV_H
+#define WHERRY_MOVE_PRIV_H
+
+#include <stdlib.h>
+#include "wherry/base/clock.h"
+#include "wherry/base/hash.h"
+#include "wherry/move/account.h"
+
+struct mirror;
+struct mover;
+
+struct accounts {
+    struct env *env;
+    struct hash *by_key;  /* -> struct account */
+    struct list queue;    /* units that wait for a free mover, by struct unit.queued */
+    unsigned movers;      /* running */
+    struct task task;     /* starts queued movers, frees accounts nobody needs */
+    struct list released; /* accounts without users, by struct account.released */
+};
+
+struct account {
+    struct accounts *all;
+    struct store_account rec;
+    struct buf key, login;
+    struct secret password;
+    char *client_address;
+    struct list users;    /* struct account_user.node */
+    struct hash *by_view; /* name of the view -> struct unit */
+    struct hash *by_new;  /* name on the new host -> struct unit */
+    struct unit **units;  /* by id - 1; deleted ones included */
+    uint32_t n_units;
+    struct mirror *mirror; /* while it runs */
+    struct err mirror_err;
+    unsigned movers;       /* running or queued for this account */
+    struct list released;  /* on accounts.released while unused */
+    struct store_wait barrier; /* all it wrote is committed: may be forgotten */
+    bool barrier_set;
+};
+
+struct unit {
+    struct account *account;
+    struct store_unit rec;
+    struct mover *mover; /* while it runs */
+    struct list queued;
+    bool in_queue;
+    uint64_t done, total; /* progress */
+    uint64_t retry_at_ms;
+    struct err err; /* of the last failure in this process */
+    struct uidmap map;
+    bool map_loaded;
+};
+
+/* ---- account.c ---- */
+void account_wake(struct account *a);
+struct store_batch *account_batch(struct account *a);
+/* Frees the account soon if nobody needs it. */
+void account_release(struct account *a);
+void account_put(struct store_batch *b, const struct account *a);
+
+/* ---- unit.c ---- */
+void unit_put(struct store_batch *b, const struct unit *u);
+/* Adds a unit to the account with the next id; names are copied. */
+struct unit *unit_new(struct account *a, enum unit_kind kind, enum unit_state state, enum unit_home home,
+                      struct slice old_name, struct slice view_name, struct slice new_name);
+struct unit *unit_from_record(struct account *a, struct store_unit *rec); /* takes the record's strings */
+void unit_free(struct unit **u);
+/* The one place where a unit changes state; checks the table, keeps the gauges, logs. */
+void unit_enter(struct unit *u, enum unit_state to);
+/* Starts the copy or queues it. */
+void unit_start(struct unit *u);
+/* Breaks off a running or queued copy (the mailbox was deleted). */
+void unit_stop(struct unit *u);
+/* The mover ended: 0 (moved) or the error in *e. */
+void unit_mover_done(struct unit *u, int result, const struct err *e);
+void unit_set_reason(struct unit *u, const char *text);
+void unit_gauges(struct counters *c, const struct store_unit *rec, int sign);
+void accounts_run_queue(struct accounts *all);
+
+/* ---- names.c ---- */
+void names_add(struct account *a, struct unit *u);
+void names_del(struct account *a, struct unit *u);
+/* A name on new for view_name that no unit has; 0 or E_INVAL. */
+int names_choose_new(struct account *a, struct slice view_name, struct buf *out) MUST_USE;
+
+/* ---- mirror.c ---- */
+struct mirror *mirror_start(struct account *a);
+void mirror_abort(struct mirror **m);
+
+/* ---- mover.c ---- */
+struct mover *mover_start(struct unit *u);
+void mover_abort(struct mover **m);
+
+#endif

@@ -1,0 +1,614 @@
+/*
+ * The mover's brain: one phase after the other, from two connections to the switch.
+ *
+ *   SIGN_IN  OPEN  MATCH  SEEK  COPY  NOOP … SEEK  SELECT  COMPARE  TIDY  LAST  SEEK  SWITCH
+ *
+ * What was committed is enough to go on from after any end; so a lost connection just begins again at SIGN_IN. Rejected: an
+ * own path for resuming (the first copy is a resume of nothing).
+ */
+#include "move/mover_priv.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_RESTARTS = 5, BARREN_RESTARTS = 2 };
+
+static void mover_step(struct task *t);
+
+int mover_fail(struct mover *m, int code, enum err_scope scope, const char *fmt, ...)
+{
+    char text[180];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return err_set(&m->err, code, scope, "%s", text);
+}
+
+int mover_store_failed(struct mover *m, int result)
+{
+    return mover_fail(m, result, SCOPE_UNIT, "the store: %s",
+                      result == E_FULL ? "no space left on its disk" : err_name(result));
+}
+
+static const char *phase_name(enum mover_phase p)
+{
+    static const char *const names[] = {"sign_in", "open",    "match", "seek", "copy",   "noop",
+                                        "select",  "compare", "tidy",  "last", "switch", "over"};
+    return names[p];
+}
+
+void mover_enter(struct mover *m, enum mover_phase phase)
+{
+    log_event(worker_log(m->env->worker), LOG_DEBUG, "mover_phase", log_s("account", m->account->rec.name),
+              log_s("unit", m->unit->rec.view_name), log_s("from", phase_name(m->phase)),
+              log_s("to", phase_name(phase)));
+    m->phase = phase;
+}
+
+/* ---- beginning and end ---- */
+
+static void sign_in(struct mover *m)
+{
+    struct account *a = m->account;
+    const struct settings *s = m->env->settings;
+    m->old_ready = m->new_ready = m->selected = m->tidied = false;
+    m->old_due = m->new_due = 0;
+    err_clear(&m->err);
+    mover_enter(m, MV_SIGN_IN);
+    if (conn_open(&m->old, m->env, &m->task, &s->old_imap, m->env->tls_old, buf_slice(&a->login),
+                  &a->password) != 0 ||
+        conn_open(&m->new, m->env, &m->task, &s->new_imap, m->env->tls_new, buf_slice(&a->login),
+                  &a->password) != 0)
+        task_wake(&m->task);
+}
+
+struct mover *mover_start(struct unit *u)
+{
+    struct mover *m = mem_alloc(sizeof(*m));
+    m->unit = u;
+    m->account = u->account;
+    m->env = u->account->all->env;
+    m->began_ms = worker_now_ms(m->env->worker);
+    task_init(&m->task, m->env->worker, mover_step);
+    unit_enter(u, UNIT_COPYING);
+    sign_in(m);
+    return m;
+}
+
+static void let_go(struct mover *m)
+{
+    if (m->wait.pending)
+        store_wait_forget(m->env->store, &m->wait);
+    memset(&m->wait, 0, sizeof(m->wait));
+    copy_free(m);
+    match_free(m);
+    compare_free(m);
+    conn_abort(&m->old);
+    conn_abort(&m->new);
+}
+
+void mover_abort(struct mover **mp)
+{
+    struct mover *m = *mp;
+    if (m == NULL)
+        return;
+    let_go(m);
+    task_stop(&m->task);
+    free(m);
+    *mp = NULL;
+}
+
+static void over(struct mover *m, int result)
+{
+    struct unit *u = m->unit;
+    struct err e = m->err;
+    let_go(m);
+    task_stop(&m->task);
+    if (result != 0) {
+        unit_enter(u, UNIT_UNTOUCHED);
+        unit_set_reason(u, e.text);
+        struct store_batch *b = account_batch(m->account);
+        unit_put(b, u);
+        store_submit(&b, NULL);
+    }
+    free(m);
+    unit_mover_done(u, result, &e);
+}
+
+/* A host that went away in the middle is tried again from what is committed, a few times. */
+static void failed(struct mover *m)
+{
+    bool lost = m->err.scope == SCOPE_HOST || m->err.code == E_CLOSED;
+    bool worth = m->progressed ? m->restarts < MAX_RESTARTS : m->restarts < BARREN_RESTARTS;
+    if (!lost || !worth || m->phase == MV_SIGN_IN || m->phase == MV_SWITCH) {
+        over(m, m->err.code);
+        return;
+    }
+    log_event(worker_log(m->env->worker), LOG_INFO, "copy_restarted", log_s("account", m->account->rec.name),
+              log_s("unit", m->unit->rec.view_name), log_s("phase", phase_name(m->phase)), log_e(&m->err));
+    let_go(m);
+    m->restarts++;
+    m->progressed = false;
+    sign_in(m);
+}
+
+/* ---- MV_OPEN ---- */
+
+static void enter_open(struct mover *m)
+{
+    mover_enter(m, MV_OPEN);
+    m->uidplus = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
+    m->multi = (imapc_caps(m->new.imap) & CAP_BIT(MULTIAPPEND)) != 0 &&
+               (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)) != 0;
+    imapc_begin(m->old.imap);
+    imapc_puts(m->old.imap, "EXAMINE ");
+    imapc_put_string(m->old.imap, slice_str(m->unit->rec.old_name));
+    imapc_end(m->old.imap);
+    imapc_begin(m->new.imap);
+    imapc_puts(m->new.imap, "STATUS ");
+    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
+    imapc_puts(m->new.imap, " (UIDNEXT UIDVALIDITY)");
+    imapc_end(m->new.imap);
+    m->old_due = m->new_due = 1;
+}
+
+static void on_status(struct mover *m)
+{
+    struct imap_args a;
+    struct buf name = {0};
+    struct tok t;
+    struct slice word;
+    uint32_t n;
+    if (!slice_is_nocase(buf_slice(&m->new.line.name), "STATUS"))
+        return;
+    imap_args_init(&a, buf_slice(&m->new.line.buf));
+    if (imap_args_astring(&a, &name) && imap_args_tok(&a, &t) && t.kind == TOK_OPEN)
+        while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM && imap_args_atom(&a, &word) &&
+               imap_args_u32(&a, &n)) {
+            if (slice_is_nocase(word, "UIDNEXT"))
+                m->new.uidnext = n;
+            if (slice_is_nocase(word, "UIDVALIDITY"))
+                m->new.uidvalidity = n;
+        }
+    buf_free(&name);
+}
+
+/* The mailbox on new was made anew (or the old one): what is recorded means nothing any more. */
+static void forget_progress(struct mover *m, struct store_batch *b)
+{
+    struct store_unit *u = &m->unit->rec;
+    struct counters *c = worker_counters(m->env->worker);
+    struct buf key = {0};
+    store_key_unit(&key, u->account, u->id);
+    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
+    store_del_prefix(b, STORE_LEFT, buf_slice(&key));
+    buf_free(&key);
+    c->moved -= u->moved;
+    c->left_behind -= u->left_behind;
+    c->vanished -= u->vanished;
+    c->bytes_moved -= u->bytes;
+    u->moved = u->left_behind = u->vanished = u->bytes = 0;
+    u->copied_to = 0;
+    m->batches = 0;
+}
+
+static int opened(struct mover *m)
+{
+    struct store_unit *u = &m->unit->rec;
+    if (m->old.uidvalidity == 0 || m->new.uidvalidity == 0 || m->new.uidnext == 0)
+        return mover_fail(m, E_PROTO, SCOPE_UNIT, "the %s host does not tell UIDVALIDITY and UIDNEXT",
+                          m->old.uidvalidity == 0 ? "old" : "new");
+    if (u->copied_to > 0 && u->old_uidvalidity != m->old.uidvalidity)
+        return mover_fail(m, E_PROTO, SCOPE_UNIT,
+                          "the old host changed the mailbox's UIDVALIDITY in the middle of the copy (%u, now %u)",
+                          u->old_uidvalidity, m->old.uidvalidity);
+    int r = intents_last(m, &m->batches);
+    if (r != 0)
+        return r;
+    struct store_batch *b = account_batch(m->account);
+    if (u->new_uidvalidity != 0 && u->new_uidvalidity != m->new.uidvalidity)
+        forget_progress(m, b);
+    u->old_uidvalidity = m->old.uidvalidity;
+    u->new_uidvalidity = m->new.uidvalidity;
+    if (m->restarts == 0) {
+        u->attempts++;
+        u->started = clock_real_us() / 1000000;
+        log_event(worker_log(m->env->worker), LOG_INFO, "copy_begin", log_s("account", m->account->rec.name),
+                  log_s("unit", u->view_name), log_n("messages", m->old.exists),
+                  log_n("settled", (int64_t)(u->moved + u->left_behind + u->vanished)),
+                  log_n("attempt", u->attempts));
+    }
+    unit_put(b, m->unit);
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+    return 0;
+}
+
+/* ---- MV_SEEK: sequence numbers are dense, UIDs are not ---- */
+
+static void ask_seek(struct mover *m)
+{
+    imapc_command(m->old.imap, "FETCH %u (UID)", m->seek_mid);
+    m->seek_uid = 0;
+    m->old_due = 1;
+}
+
+/* The number of the first message above copied_to is in [seek_lo, seek_hi]. */
+static int advance_seek(struct mover *m)
+{
+    if (m->seek_uid == 0)
+        return mover_fail(m, E_CLOSED, SCOPE_UNIT, "message %u of the old mailbox went away meanwhile",
+                          m->seek_mid);
+    if (m->seek_uid > m->unit->rec.copied_to)
+        m->seek_hi = m->seek_mid;
+    else
+        m->seek_lo = m->seek_mid + 1;
+    return 0;
+}
+
+static void sought(struct mover *m)
+{
+    struct store_unit *u = &m->unit->rec;
+    struct counters *c = worker_counters(m->env->worker);
+    uint64_t settled = u->moved + u->left_behind + u->vanished;
+    uint32_t first = m->seek_lo, rest = m->old.exists - first + 1;
+    c->found += settled + rest - u->found;
+    u->found = settled + rest;
+    m->unit->done = settled;
+    m->unit->total = u->found;
+    if (rest > 0) {
+        m->tidied = false;
+        copy_begin(m, first, m->old.exists);
+        mover_enter(m, MV_COPY);
+    } else {
+        mover_enter(m, m->tidied ? MV_SWITCH : MV_SELECT);
+    }
+}
+
+static void enter_seek(struct mover *m)
+{
+    mover_enter(m, MV_SEEK);
+    m->seek_lo = 1;
+    m->seek_hi = m->old.exists + 1;
+    m->seek_mid = m->old.exists; /* most often it is the end */
+    if (m->unit->rec.copied_to == 0 || m->old.exists == 0) {
+        sought(m);
+        return;
+    }
+    ask_seek(m);
+}
+
+/* ---- MV_NOOP, MV_LAST ---- */
+
+/* Asks for news, and makes sure that all that was handed to the store can be read back. */
+static void enter_noop(struct mover *m, enum mover_phase phase)
+{
+    struct store_batch *b = account_batch(m->account);
+    mover_enter(m, phase);
+    imapc_command(m->old.imap, "NOOP");
+    m->old_due = 1;
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+}
+
+static void enter_select(struct mover *m)
+{
+    if (m->selected)
+        return;
+    m->selected = true;
+    imapc_begin(m->new.imap);
+    imapc_puts(m->new.imap, "SELECT ");
+    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
+    imapc_end(m->new.imap);
+    m->new_due = 1;
+}
+
+/* ---- MV_SWITCH ---- */
+
+static void put_map(struct store_batch *b, const struct store_unit *u, const struct uidmap *map)
+{
+    struct buf key = {0}, value = {0};
+    store_key_unit(&key, u->account, u->id);
+    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
+    store_del_prefix(b, STORE_UIDMAPS, buf_slice(&key));
+    for (size_t part = 0; part < uidmap_parts(map); part++) {
+        buf_clear(&key);
+        buf_clear(&value);
+        store_key_part(&key, u->account, u->id, (uint32_t)part);
+        uidmap_encode(&value, map, part);
+        store_put(b, STORE_UIDMAPS, buf_slice(&key), buf_slice(&value));
+    }
+    buf_free(&key);
+    buf_free(&value);
+}
+
+/* T: above everything that the old host has handed out, and will while clients with stale DNS still see it. */
+static int close_map(struct mover *m, struct uidmap *map)
+{
+    uint32_t next = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to + 1;
+    uint32_t headroom = m->env->settings->uid_headroom;
+    uint32_t tail_new = 1;
+    if (map->n > 0)
+        tail_new = map->runs[map->n - 1].new + map->runs[map->n - 1].len;
+    if (next > UINT32_MAX - headroom)
+        headroom = 0;
+    if (uidmap_set_tail(map, next + headroom, tail_new) != 0)
+        return mover_fail(m, E_CORRUPT, SCOPE_UNIT, "the UID map does not close");
+    return 0;
+}
+
+static int enter_switch(struct mover *m)
+{
+    struct store_unit moved = m->unit->rec; /* shown as moved only once it is on disk */
+    struct uidmap map;
+    struct buf key = {0}, value = {0};
+    char none[] = "";
+    uidmap_init(&map);
+    int r = intents_map(m, &map);
+    if (r == 0)
+        r = close_map(m, &map);
+    if (r == 0) {
+        struct store_batch *b = account_batch(m->account);
+        unit_enter(m->unit, UNIT_SWITCHING);
+        moved.state = UNIT_MOVED;
+        moved.home = HOME_NEW;
+        moved.view_uidvalidity = moved.old_uidvalidity;
+        moved.found = moved.moved + moved.left_behind + moved.vanished;
+        moved.finished = clock_real_us() / 1000000;
+        moved.reason = none;
+        put_map(b, &moved, &map);
+        store_key_unit(&key, moved.account, moved.id);
+        store_unit_encode(&value, &moved);
+        store_put(b, STORE_UNITS, buf_slice(&key), buf_slice(&value));
+        m->wait.task = &m->task;
+        store_submit(&b, &m->wait);
+    }
+    uidmap_free(&map);
+    buf_free(&key);
+    buf_free(&value);
+    return r;
+}
+
+static void switched(struct mover *m)
+{
+    struct unit *u = m->unit;
+    struct counters *c = worker_counters(m->env->worker);
+    uint64_t ms = worker_now_ms(m->env->worker) - m->began_ms;
+    uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
+    c->found += found - u->rec.found;
+    u->rec.found = found;
+    u->rec.view_uidvalidity = u->rec.old_uidvalidity;
+    u->rec.home = HOME_NEW;
+    u->rec.finished = clock_real_us() / 1000000;
+    unit_set_reason(u, "");
+    unit_enter(u, UNIT_MOVED);
+    u->done = u->total = found;
+    log_event(worker_log(m->env->worker), LOG_INFO, "moved", log_s("account", m->account->rec.name),
+              log_s("unit", u->rec.view_name), log_n("found", (int64_t)found),
+              log_n("moved", (int64_t)u->rec.moved), log_n("left_behind", (int64_t)u->rec.left_behind),
+              log_n("vanished", (int64_t)u->rec.vanished), log_n("bytes", (int64_t)u->rec.bytes),
+              log_n("ms", (int64_t)ms));
+    conn_close(&m->old);
+    conn_close(&m->new);
+    over(m, 0);
+}
+
+/* ---- events ---- */
+
+static int on_tagged(struct mover *m, struct conn *c)
+{
+    unsigned *due = c == &m->old ? &m->old_due : &m->new_due;
+    if (m->phase == MV_COPY)
+        return 0;
+    if (*due > 0)
+        (*due)--;
+    if (c->cond == COND_OK)
+        return 0;
+    switch (m->phase) {
+    case MV_OPEN:
+    case MV_SELECT:
+        return conn_refused(c, &m->err, SCOPE_UNIT,
+                            c == &m->old ? "the old host does not open the mailbox"
+                                         : "the new host does not open the mailbox");
+    case MV_COMPARE: /* a flag that is not taken is no reason to stop */
+        log_event(worker_log(m->env->worker), LOG_WARN, "store_refused", log_s("account", m->account->rec.name),
+                  log_s("unit", m->unit->rec.view_name), log_v("text", buf_slice(&c->text)));
+        return 0;
+    case MV_TIDY:
+    case MV_MATCH:
+        return conn_refused(c, &m->err, SCOPE_UNIT, "the mailbox could not be tidied");
+    default:
+        return 0;
+    }
+}
+
+static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
+{
+    bool old = c == &m->old;
+    if (ev == CONN_FAILED) {
+        m->err = c->err;
+        return m->err.code;
+    }
+    if (ev == CONN_READY) {
+        *(old ? &m->old_ready : &m->new_ready) = true;
+        return 0;
+    }
+    if (ev == CONN_TAGGED) {
+        int r = on_tagged(m, c);
+        if (r != 0)
+            return r;
+    }
+    switch (m->phase) {
+    case MV_OPEN:
+        if (ev == CONN_LINE && !old)
+            on_status(m);
+        return 0;
+    case MV_MATCH:
+        if (ev == CONN_FETCH)
+            match_event(m, c);
+        return 0;
+    case MV_SEEK:
+        if (ev == CONN_FETCH && old && c->fetch.seq == m->seek_mid && c->fetch.uid != 0)
+            m->seek_uid = c->fetch.uid;
+        return 0;
+    case MV_COPY:
+        return old ? copy_old_event(m, ev) : copy_new_event(m, ev);
+    case MV_COMPARE:
+        if (ev == CONN_FETCH)
+            compare_event(m, c);
+        return 0;
+    case MV_TIDY:
+        return tidy_event(m, c, ev);
+    default:
+        return 0;
+    }
+}
+
+static int pump(struct mover *m, struct conn *c, bool *any)
+{
+    while (c == &m->new || m->phase != MV_COPY || copy_wants_old(m)) {
+        enum conn_event ev = conn_next(c);
+        if (ev == CONN_NONE)
+            return 0;
+        *any = true;
+        int r = on_event(m, c, ev);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- advancing: only when no reply is due (but in COPY, which keeps its own account) ---- */
+
+static int advance_match(struct mover *m)
+{
+    if (m->match.n > 0)
+        return match_settle(m);
+    if (!m->wait.pending)
+        enter_seek(m);
+    return 0;
+}
+
+static int advance_compare(struct mover *m)
+{
+    if (m->compare.done && !m->compare.in_chunk) {
+        mover_enter(m, MV_TIDY);
+        return 0;
+    }
+    return compare_advance(m);
+}
+
+static int enter_match(struct mover *m)
+{
+    mover_enter(m, MV_MATCH);
+    return match_begin(m);
+}
+
+static int advance_copy(struct mover *m)
+{
+    bool done;
+    int r = copy_advance(m, &done);
+    if (r == 0 && done)
+        enter_noop(m, MV_NOOP);
+    return r;
+}
+
+static int advance_idle(struct mover *m)
+{
+    int r = 0;
+    switch (m->phase) {
+    case MV_SIGN_IN:
+        if (m->old_ready && m->new_ready)
+            enter_open(m);
+        return 0;
+    case MV_OPEN:
+        return m->wait.id == 0 ? opened(m) : enter_match(m);
+    case MV_MATCH:
+        return advance_match(m);
+    case MV_SEEK:
+        r = advance_seek(m);
+        if (r == 0 && m->seek_lo >= m->seek_hi)
+            sought(m);
+        else if (r == 0) {
+            m->seek_mid = m->seek_lo + (m->seek_hi - m->seek_lo) / 2;
+            ask_seek(m);
+        }
+        return r;
+    case MV_NOOP:
+        if (!m->uidplus)
+            return enter_match(m);
+        enter_seek(m);
+        return 0;
+    case MV_SELECT:
+        if (!m->selected) {
+            enter_select(m);
+            return 0;
+        }
+        r = compare_begin(m);
+        mover_enter(m, MV_COMPARE);
+        return r;
+    case MV_COMPARE:
+        return advance_compare(m);
+    case MV_TIDY:
+        r = tidy_advance(m);
+        if (r == 0 && m->tidied)
+            enter_noop(m, MV_LAST);
+        return r;
+    case MV_LAST:
+        enter_seek(m);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* One move, if there is one. *moved tells. */
+static int advance(struct mover *m, bool *moved)
+{
+    enum mover_phase before = m->phase;
+    unsigned due = m->old_due + m->new_due;
+    int r;
+    if (m->phase == MV_COPY) {
+        r = advance_copy(m);
+    } else if (due > 0 || m->wait.pending) {
+        return 0;
+    } else if (m->wait.id != 0 && m->wait.result != 0) {
+        return mover_store_failed(m, m->wait.result);
+    } else {
+        r = advance_idle(m);
+    }
+    *moved = m->phase != before || (m->phase != MV_COPY && m->old_due + m->new_due != due);
+    return r;
+}
+
+static void mover_step(struct task *t)
+{
+    struct mover *m = container_of(t, struct mover, task);
+    bool again = true;
+    int r = 0;
+    while (r == 0 && again) {
+        again = false;
+        if (m->phase == MV_SWITCH) {
+            if (m->wait.pending)
+                return;
+            if (m->unit->rec.state != UNIT_SWITCHING) {
+                r = enter_switch(m);
+            } else if (m->wait.result != 0) {
+                r = mover_store_failed(m, m->wait.result);
+            } else {
+                switched(m);
+                return;
+            }
+            continue;
+        }
+        r = pump(m, &m->new, &again);
+        if (r == 0)
+            r = pump(m, &m->old, &again);
+        bool moved = false;
+        if (r == 0)
+            r = advance(m, &moved);
+        again = again || moved;
+    }
+    if (r != 0)
+        failed(m);
+}

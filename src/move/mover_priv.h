@@ -1,0 +1,223 @@
+/*
+ * The mailbox mover: one per unit while it is copied. mover.c is the brain (phases), copy.c carries messages,
+ * match.c finds out after a crash what had arrived, compare.c makes both sides agree, spool.c keeps what is refused.
+ */
+#ifndef WHERRY_MOVE_MOVER_PRIV_H
+#define WHERRY_MOVE_MOVER_PRIV_H
+
+#include "wherry/imap/set.h"
+#include "move/conn.h"
+#include "move/move_priv.h"
+
+enum mover_phase {
+    MV_SIGN_IN, /* both connections */
+    MV_OPEN,    /* EXAMINE on old, STATUS on new */
+    MV_MATCH,   /* intents that were not confirmed: what of them is on new? */
+    MV_SEEK,    /* the first message that is not settled, by halving */
+    MV_COPY,
+    MV_NOOP,    /* has anything arrived on old? */
+    MV_SELECT,  /* the new mailbox */
+    MV_COMPARE, /* flags, what vanished, what is foreign */
+    MV_TIDY,    /* stores, expunges, foreign messages to the end */
+    MV_LAST,    /* once more: has anything arrived? */
+    MV_SWITCH,  /* the transaction */
+    MV_OVER
+};
+
+/* A message of a batch. */
+enum copy_status {
+    MSG_LISTED,
+    MSG_SENT,
+    MSG_STORED,
+    MSG_REFUSED, /* by the new host, alone; goes to the spool */
+    MSG_LEFT,    /* is in the spool */
+    MSG_VANISHED /* the old host told of it but sent no body; the comparison looks again */
+};
+
+struct copy_msg {
+    uint32_t seq, uid, new_uid;
+    enum copy_status status;
+    bool asked; /* its body is on its way */
+    uint64_t size;
+    int64_t when;
+    uint32_t flags, date, reason; /* offsets of NUL-terminated strings in the batch's text */
+    uint32_t append_id;           /* the APPEND it went with */
+};
+
+/* A range of sequence numbers fetched and appended together. */
+struct batch {
+    uint32_t number;
+    uint32_t lo, hi;
+    struct copy_msg *msgs;
+    uint32_t n;
+    uint32_t untold; /* of the range the old host told nothing: expunged since, until the comparison finds them */
+    struct buf text;
+    uint32_t meta_id, body_id; /* FETCH commands in flight, 0 when answered */
+    bool listed;               /* the reply to the first is complete */
+    bool fetched;              /* so is that to the second */
+    bool stale;                /* the bodies on their way are of no use: drop them, ask again */
+    struct store_wait intent;
+    bool intended;
+};
+
+struct copy {
+    struct batch *cur, *next;
+    uint32_t ask_seq, end_seq; /* not requested yet: ask_seq..end_seq */
+    uint32_t expunges;         /* of the old connection when the range began */
+    /* the body that is coming in */
+    struct copy_msg *msg; /* NULL: it is dropped */
+    bool in_body;
+    /* what is going out */
+    bool open, closed;    /* MULTIAPPEND: one command for a group of messages; closed: its reply is due */
+    uint32_t append_id;
+    uint64_t group_bytes;
+    uint32_t group_n, group_limit;
+    unsigned in_flight;   /* APPENDs without a reply */
+    uint32_t last_sent;   /* sequence number */
+    struct spool *spool;  /* a message on its way there */
+    uint32_t spool_id;
+};
+
+/* A message as the matching sees it. */
+struct match_key {
+    uint32_t uid;
+    uint64_t key, size;
+    int64_t when;
+};
+
+struct match_list {
+    struct match_key *v;
+    size_t n, cap;
+};
+
+struct match {
+    struct store_intent *intents;
+    size_t n;
+    bool ghosts;
+    uint32_t floor;
+    struct match_list old, new;
+    struct buf expunge; /* set of new UIDs to take away: ours, but out of order */
+};
+
+/* One message of the compared chunk. */
+struct compare_msg {
+    uint32_t old_uid, new_uid;
+    uint64_t size, new_size;
+    bool on_old, on_new;
+    char *old_flags, *new_flags;
+};
+
+struct compare {
+    uint32_t next_batch;         /* first intent of the next chunk */
+    uint32_t old_high, new_high; /* compared so far */
+    uint32_t top_old, top_new;   /* of this chunk */
+    struct compare_msg *msgs;
+    uint32_t n;
+    bool in_chunk, done;
+    struct set_writer foreign_w, gone_w;
+    struct buf foreign, gone;    /* sets of new UIDs */
+    uint32_t *late;              /* old UIDs that have to go to the spool */
+    size_t n_late;
+    uint32_t *left;              /* old UIDs that are there already, ascending */
+    size_t n_left;
+    int tidy_step;
+    struct spool *spool;
+};
+
+struct mover {
+    struct task task;
+    struct unit *unit;
+    struct account *account;
+    struct env *env;
+    enum mover_phase phase;
+    struct conn old, new;
+    bool old_ready, new_ready, uidplus, multi, selected;
+    unsigned old_due, new_due; /* replies that the phase waits for */
+    bool tidied;               /* nothing was copied since the comparison */
+    uint32_t batches;          /* the number of the last intent */
+    struct store_wait wait;
+    struct err err;
+    unsigned restarts;
+    bool progressed; /* since the last restart */
+    /* MV_SEEK */
+    uint32_t seek_lo, seek_hi, seek_mid, seek_uid;
+    struct copy copy;
+    struct match match;
+    struct compare compare;
+    uint64_t began_ms;
+    uint64_t moved, bytes; /* by this mover */
+};
+
+/* Each returns 0, or a negative code with m->err filled. */
+
+/* mover.c */
+int mover_fail(struct mover *m, int code, enum err_scope scope, const char *fmt, ...) PRINTF(4, 5);
+void mover_enter(struct mover *m, enum mover_phase phase);
+/* The store refused a commit. */
+int mover_store_failed(struct mover *m, int result);
+
+/* copy.c */
+void copy_begin(struct mover *m, uint32_t first_seq, uint32_t last_seq);
+void copy_free(struct mover *m);
+int copy_old_event(struct mover *m, enum conn_event ev) MUST_USE;
+int copy_new_event(struct mover *m, enum conn_event ev) MUST_USE;
+/* May the next event be taken from the old host now? */
+bool copy_wants_old(const struct mover *m);
+/* Moves on where it can; *done when every message of the range is settled. */
+int copy_advance(struct mover *m, bool *done) MUST_USE;
+
+/* batch.c */
+struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi);
+/* Asks again for what is listed and not sent, at most limit messages. */
+void batch_ask_bodies(struct mover *m, struct batch *b, uint32_t limit);
+void batch_free(struct mover *m, struct batch **b);
+void batch_add(struct mover *m, struct batch *b, const struct fetch *f);
+/* The listing is complete: sorts out what was not told; E_PROTO when the UIDs do not ascend. */
+int batch_listed(struct mover *m, struct batch *b) MUST_USE;
+void batch_commit_intent(struct mover *m, struct batch *b);
+/* Every message is settled: record it. */
+void batch_settle(struct mover *m, struct batch *b);
+struct copy_msg *batch_find(struct batch *b, uint32_t seq);
+uint32_t batch_store_text(struct batch *b, struct slice s);
+const char *batch_text(const struct batch *b, uint32_t off);
+/* Flags that APPEND and STORE take: without \Recent, unknown system flags and what is no atom. */
+void flags_clean(struct mover *m, uint32_t uid, struct slice flags, struct buf *out);
+
+/* spool.c: a message kept byte for byte, below the spool folder. */
+struct spool *spool_new(void);
+void spool_free(struct spool **s);
+int spool_open(struct mover *m, struct spool *s, uint32_t old_uid) MUST_USE;
+int spool_bytes(struct mover *m, struct spool *s, struct slice bytes) MUST_USE;
+int spool_close(struct mover *m, struct spool *s) MUST_USE; /* durable after this */
+bool spool_complete(const struct spool *s);
+/* Records it as left behind; the counters of the unit follow. */
+void spool_record(struct mover *m, struct spool *s, uint32_t old_uid, int64_t when, const char *flags,
+                  const char *reason);
+
+/* match.c */
+int match_begin(struct mover *m) MUST_USE; /* asks; nothing due: nothing to match */
+int match_ghosts(struct mover *m) MUST_USE; /* the same for intents that were given up */
+void match_event(struct mover *m, struct conn *c);
+/* All replies are there: adopt what had arrived. More may be due afterwards (expunging). */
+int match_settle(struct mover *m) MUST_USE;
+void match_free(struct mover *m);
+
+/* compare.c, tidy.c */
+int compare_begin(struct mover *m) MUST_USE;
+void compare_event(struct mover *m, struct conn *c);
+int compare_advance(struct mover *m) MUST_USE; /* when no reply is due; m->compare.done when all chunks are compared */
+int tidy_event(struct mover *m, struct conn *c, enum conn_event ev) MUST_USE;
+int tidy_advance(struct mover *m) MUST_USE; /* likewise; m->tidied when nothing is left to do */
+void compare_free(struct mover *m);
+
+/* intents.c */
+/* Loads at most max intents of the unit in the given state with numbers >= from (state 0: any). */
+int intents_load(struct mover *m, uint32_t from, enum intent_state state, size_t max,
+                 struct store_intent **out, size_t *n) MUST_USE;
+void intents_free(struct store_intent **v, size_t n);
+void intent_put(struct store_batch *b, const struct store_intent *i);
+/* Builds the map out of what is recorded, and the number of the last intent. */
+int intents_map(struct mover *m, struct uidmap *map) MUST_USE;
+int intents_last(struct mover *m, uint32_t *last) MUST_USE;
+
+#endif
