@@ -88,10 +88,14 @@ static enum conn_event on_fetch(struct conn *c, const struct resp *r)
     case FETCH_BODY:
         return CONN_BODY;
     case FETCH_BYTES:
-        c->bytes = r->kind == RESP_BYTES ? r->bytes : buf_slice(&c->fetch.text);
+        c->bytes = c->fetch.bytes;
         return CONN_BYTES;
     case FETCH_BODY_END:
+        c->bytes = c->fetch.bytes;
         return CONN_BODY_END;
+    case FETCH_BODY_WHOLE:
+        c->whole = true; /* told in two events, as one that came as a literal */
+        return CONN_BODY;
     case FETCH_DONE:
         c->in_fetch = false;
         return CONN_FETCH;
@@ -164,6 +168,11 @@ enum conn_event conn_next(struct conn *c)
     }
     if (c->err.code != 0)
         return CONN_FAILED;
+    if (c->whole) {
+        c->whole = false;
+        c->bytes = buf_slice(&c->fetch.text);
+        return CONN_BODY_END;
+    }
     for (;;) {
         imapc_next(c->imap, &ev);
         if (ev.kind == IMAPC_NONE)

@@ -14,7 +14,7 @@ enum conn_event {
     CONN_FETCH,    /* c->fetch is complete */
     CONN_BODY,     /* a body of c->fetch.body_size bytes begins; c->fetch.seq is known, its UID perhaps not yet */
     CONN_BYTES,    /* c->bytes of it */
-    CONN_BODY_END,
+    CONN_BODY_END, /* the last of it, in c->bytes */
     CONN_LINE,     /* c->line: any other untagged data, whole */
     CONN_TAGGED,   /* c->id, c->cond, c->code, c->text */
     CONN_FAILED    /* c->err */
@@ -26,7 +26,7 @@ struct conn {
     uint32_t expunges; /* EXPUNGEs seen: sequence numbers have moved */
     struct fetch fetch;
     struct resp_line line;
-    bool in_fetch, line_done;
+    bool in_fetch, line_done, whole;
     struct slice bytes;
     uint32_t id;
     enum imap_cond cond;

@@ -138,13 +138,11 @@ static int on_body(struct mover *m, enum conn_event ev)
 {
     struct copy *c = &m->copy;
     if (c->spool_id != 0 && c->cur->body_id == 0 && (c->next == NULL || c->next->body_id == 0)) {
-        if (ev == CONN_BYTES)
-            return spool_bytes(m, c->spool, m->old.bytes);
-        return ev == CONN_BODY_END ? spool_close(m, c->spool) : 0;
+        return spool_event(m, c->spool, ev);
     }
     if (ev == CONN_BODY)
         return body_begin(m);
-    if (ev == CONN_BYTES && c->msg != NULL)
+    if (c->msg != NULL)
         imapc_put(m->new.imap, m->old.bytes);
     if (ev == CONN_BODY_END)
         body_end(m);

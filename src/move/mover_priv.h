@@ -187,8 +187,8 @@ void flags_clean(struct mover *m, uint32_t uid, struct slice flags, struct buf *
 struct spool *spool_new(void);
 void spool_free(struct spool **s);
 int spool_open(struct mover *m, struct spool *s, uint32_t old_uid) MUST_USE;
-int spool_bytes(struct mover *m, struct spool *s, struct slice bytes) MUST_USE;
-int spool_close(struct mover *m, struct spool *s) MUST_USE; /* durable after this */
+/* CONN_BYTES and CONN_BODY_END of the old host; durable after the latter. */
+int spool_event(struct mover *m, struct spool *s, enum conn_event ev) MUST_USE;
 bool spool_complete(const struct spool *s);
 /* Records it as left behind; the counters of the unit follow. */
 void spool_record(struct mover *m, struct spool *s, uint32_t old_uid, int64_t when, const char *flags,

@@ -5,6 +5,7 @@
  * names the file must not be committed before the file is durable. Rejected: keeping them in LMDB (an administrator
  * wants to open them with what is at hand).
  */
+#include "config.h"
 #include "move/mover_priv.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,7 @@ int spool_open(struct mover *m, struct spool *s, uint32_t old_uid)
     return r;
 }
 
-int spool_bytes(struct mover *m, struct spool *s, struct slice b)
+static int put_bytes(struct mover *m, struct spool *s, struct slice b)
 {
     while (b.n > 0) {
         ssize_t n = write(s->fd, b.p, b.n);
@@ -98,7 +99,7 @@ static int sync_dir(struct mover *m, const char *path)
     return r == 0 ? 0 : io_failed(m, path);
 }
 
-int spool_close(struct mover *m, struct spool *s)
+static int close_file(struct mover *m, struct spool *s)
 {
     const char *top = m->env->settings->spool_path;
     unsigned ids[2] = {m->unit->rec.account, m->unit->rec.id};
@@ -116,6 +117,14 @@ int spool_close(struct mover *m, struct spool *s)
     buf_free(&path);
     s->complete = r == 0;
     return r;
+}
+
+int spool_event(struct mover *m, struct spool *s, enum conn_event ev)
+{
+    int r = 0;
+    if (ev == CONN_BYTES || ev == CONN_BODY_END)
+        r = put_bytes(m, s, m->old.bytes);
+    return r == 0 && ev == CONN_BODY_END ? close_file(m, s) : r;
 }
 
 bool spool_complete(const struct spool *s)

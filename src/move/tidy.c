@@ -70,9 +70,7 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
     }
     if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL)
         return 0;
-    if (ev == CONN_BYTES)
-        return spool_bytes(m, x->spool, c->bytes);
-    return ev == CONN_BODY_END ? spool_close(m, x->spool) : 0;
+    return spool_event(m, x->spool, ev);
 }
 
 /* Each step asks; the next begins when all replies are there. */
