@@ -61,7 +61,12 @@ tests_unit_test_imap_names_SOURCES = tests/unit/test_imap_names.c tests/unit/uni
 tests_unit_test_imap_names_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_imap_uidmap_SOURCES = tests/unit/test_imap_uidmap.c tests/unit/unit.h
 tests_unit_test_imap_uidmap_LDADD = libimap.a libbase.a $(CMOCKA_LIBS)
+FRONT_UNIT_TESTS = tests/unit/test_translate tests/unit/test_reply
+FRONT_UNIT_LDADD = libfront.a libimap.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += $(FRONT_UNIT_TESTS)
+TESTS += $(FRONT_UNIT_TESTS)
+tests_unit_test_translate_SOURCES = tests/unit/test_translate.c tests/unit/unit.h
+tests_unit_test_translate_LDADD = $(FRONT_UNIT_LDADD)
+tests_unit_test_reply_SOURCES = tests/unit/test_reply.c tests/unit/unit.h
+tests_unit_test_reply_LDADD = $(FRONT_UNIT_LDADD)
 endif
-
-dist_check_SCRIPTS += tests/check-layers
-TESTS += tests/check-layers

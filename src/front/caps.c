@@ -1,0 +1,62 @@
+/* The table of capabilities: one row says who does it. An extension that becomes known changes its
+ * row here. */
+#include "config.h"
+#include "front/caps.h"
+#include "wherry/imap/caps.h"
+
+enum cap_how {
+    CAP_HIDDEN, /* not known to the translation: never offered */
+    CAP_OWN,    /* done by the session itself, whatever the host can */
+    CAP_PASSED  /* offered when the new host has it: its data needs no or has its translation */
+};
+
+static const enum cap_how how[CAPI_COUNT] = {
+    [CAPI_IMAP4REV1] = CAP_OWN,
+    [CAPI_LITERAL_MINUS] = CAP_OWN,
+    [CAPI_ID] = CAP_OWN,
+    [CAPI_ENABLE] = CAP_OWN,
+    [CAPI_NAMESPACE] = CAP_OWN,
+    [CAPI_CHILDREN] = CAP_OWN,
+    [CAPI_UIDPLUS] = CAP_PASSED,
+    [CAPI_IDLE] = CAP_PASSED,
+    [CAPI_UNSELECT] = CAP_PASSED,
+    [CAPI_MOVE] = CAP_PASSED,
+    [CAPI_MULTIAPPEND] = CAP_PASSED,
+    [CAPI_WITHIN] = CAP_PASSED,
+    [CAPI_ESEARCH] = CAP_PASSED,
+    [CAPI_SORT] = CAP_PASSED,
+    [CAPI_THREAD_REFS] = CAP_PASSED,
+    [CAPI_THREAD_ORDSUBJ] = CAP_PASSED,
+};
+
+uint64_t front_caps_offer(uint64_t host)
+{
+    uint64_t offered = 0;
+    for (unsigned i = 0; i < CAPI_COUNT; i++) {
+        uint64_t bit = (uint64_t)1 << i;
+        if (how[i] == CAP_OWN || (how[i] == CAP_PASSED && (host & bit) != 0))
+            offered |= bit;
+    }
+    return offered;
+}
+
+void front_caps_put(struct buf *out, uint64_t offered)
+{
+    bool first = true;
+    for (unsigned i = 0; i < CAPI_COUNT; i++) {
+        if ((offered & ((uint64_t)1 << i)) == 0)
+            continue;
+        if (!first)
+            buf_putc(out, ' ');
+        first = false;
+        buf_puts(out, imap_cap_name((enum imap_cap_index)i));
+    }
+}
+
+void front_caps_put_guest(struct buf *out, bool starttls, bool plain)
+{
+    buf_puts(out, "IMAP4rev1 LITERAL- SASL-IR ID ENABLE");
+    if (starttls)
+        buf_puts(out, " STARTTLS");
+    buf_puts(out, plain ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+}

@@ -1,0 +1,298 @@
+/*
+ * The command table, and the way of a command: read, allowed?, (nothing in flight), translated,
+ * (mailbox at home on new), run. Each stage is a state, entered where it has to wait.
+ */
+#include "config.h"
+#include "front/session.h"
+#include "wherry/imap/caps.h"
+#include <string.h>
+
+#define BOTH (CF_AUTH | CF_SELECTED)
+#define SEARCHES (CF_SELECTED | CF_BARRIER | CF_SEARCH)
+
+static const struct command commands[] = {
+    {"UID FETCH", CF_SELECTED | CF_UID, 0, "ui", NULL, NULL},
+    {"FETCH", CF_SELECTED, 0, "qi", NULL, NULL},
+    {"UID STORE", CF_SELECTED | CF_UID, 0, "ua", NULL, NULL},
+    {"STORE", CF_SELECTED, 0, "qa", NULL, NULL},
+    {"NOOP", BOTH, 0, "", NULL, NULL},
+    {"IDLE", BOTH | CF_BARRIER, CAP_BIT(IDLE), "", idle_run, idle_done},
+    {"APPEND", BOTH | CF_MESSAGE | CF_TOUCH, 0, "mw", append_run, append_done},
+    {"SELECT", BOTH | CF_BARRIER | CF_TOUCH, 0, "m", select_run, select_done},
+    {"EXAMINE", BOTH | CF_BARRIER | CF_TOUCH, 0, "m", select_run, select_done},
+    {"STATUS", BOTH, 0, "ml", status_run, NULL},
+    {"UID SEARCH", SEARCHES | CF_UID, 0, "s", NULL, NULL},
+    {"SEARCH", SEARCHES, 0, "s", NULL, NULL},
+    {"UID SORT", SEARCHES | CF_UID, CAP_BIT(SORT), "o", NULL, NULL},
+    {"SORT", SEARCHES, CAP_BIT(SORT), "o", NULL, NULL},
+    {"UID THREAD", SEARCHES | CF_UID, 0, "t", NULL, NULL},
+    {"THREAD", SEARCHES, 0, "t", NULL, NULL},
+    {"UID COPY", CF_SELECTED | CF_UID | CF_TOUCH, 0, "um", NULL, NULL},
+    {"COPY", CF_SELECTED | CF_TOUCH, 0, "qm", NULL, NULL},
+    {"UID MOVE", CF_SELECTED | CF_UID | CF_TOUCH, CAP_BIT(MOVE), "um", NULL, NULL},
+    {"MOVE", CF_SELECTED | CF_TOUCH, CAP_BIT(MOVE), "qm", NULL, NULL},
+    {"UID EXPUNGE", CF_SELECTED | CF_UID, CAP_BIT(UIDPLUS), "u", NULL, NULL},
+    {"EXPUNGE", CF_SELECTED, 0, "", NULL, NULL},
+    {"CHECK", CF_SELECTED, 0, "", NULL, NULL},
+    {"CLOSE", CF_SELECTED | CF_BARRIER, 0, "", NULL, close_done},
+    {"UNSELECT", CF_SELECTED | CF_BARRIER, CAP_BIT(UNSELECT), "", NULL, close_done},
+    {"LIST", BOTH | CF_BARRIER, 0, NULL, list_run, list_done},
+    {"LSUB", BOTH | CF_BARRIER, 0, NULL, list_run, list_done},
+    {"SUBSCRIBE", BOTH, 0, "m", NULL, NULL},
+    {"UNSUBSCRIBE", BOTH, 0, "m", NULL, NULL},
+    {"CREATE", BOTH | CF_BARRIER, 0, "m", NULL, create_done},
+    {"DELETE", BOTH | CF_BARRIER, 0, "m", NULL, delete_done},
+    {"RENAME", BOTH | CF_BARRIER | CF_TOUCH_INBOX, 0, "mm", NULL, rename_done},
+    {"NAMESPACE", BOTH | CF_BARRIER, 0, "", own_namespace, NULL},
+    {"CAPABILITY", BOTH | CF_BARRIER, 0, "", own_capability, NULL},
+    {"ID", BOTH | CF_BARRIER, 0, NULL, own_id, NULL},
+    {"ENABLE", BOTH | CF_BARRIER, 0, NULL, own_enable, NULL},
+    {"LOGOUT", BOTH | CF_BARRIER | CF_LOGOUT, 0, "", own_logout, NULL},
+    {"LOGIN", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},
+    {"AUTHENTICATE", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},
+    {"STARTTLS", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},
+};
+
+static const struct command *command_find(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        if (slice_is(name, commands[i].name))
+            return &commands[i];
+    return NULL;
+}
+
+bool command_next(struct session *s)
+{
+    size_t used = 0;
+    enum codec c = imap_cmd_next(&s->reader, session_input(s), &used, &s->cmd);
+    session_consume(s, used);
+    if (c != CODEC_DONE) {
+        s->cmd.kind = CMD_NONE;
+        if (session_eof(s) && s->n_flights == 0)
+            session_end(s, "client_closed");
+        return false;
+    }
+    s->append.offered = s->cmd.kind == CMD_MESSAGE;
+    if (s->cmd.kind == CMD_CONTINUE)
+        session_continue(s, "Go on");
+    if (s->cmd.kind == CMD_ERROR) {
+        bool fatal = s->cmd.fatal;
+        if (s->cmd.too_big)
+            session_no(s, "[TOOBIG] That is more than this server takes");
+        else
+            session_bad(s, s->cmd.error);
+        if (fatal)
+            session_bye(s, "protocol", "What came was no IMAP");
+    }
+    return true;
+}
+
+static int name_to_new(void *arg, struct slice view, struct buf *out)
+{
+    struct session *s = arg;
+    char sep = account_view_style(s->account).sep, new_sep = account_new_style(s->account).sep;
+    /* CREATE of a name that ends in a separator announces inferiors: RFC 3501 6.3.3. */
+    bool inferiors = sep != '\0' && view.n > 1 && view.p[view.n - 1] == (uint8_t)sep &&
+                     strcmp(s->row->name, "CREATE") == 0;
+    if (inferiors)
+        view.n--;
+    int rc = account_name_to_new(s->account, view, out);
+    if (rc == 0 && inferiors && new_sep != '\0')
+        buf_putc(out, new_sep);
+    return rc;
+}
+
+/* SELECT takes the mailbox away even where it fails (RFC 3501 6.3.1). */
+static bool refuse(struct session *s, const char *text, const struct err *e)
+{
+    if (s->row->run == select_run)
+        session_deselect(s);
+    if (e != NULL)
+        session_no_err(s, text, e);
+    else
+        session_no(s, text);
+    return true;
+}
+
+static bool command_run(struct session *s)
+{
+    return s->row->run != NULL ? s->row->run(s) : command_forward(s);
+}
+
+static bool find_touched(struct session *s)
+{
+    unsigned i = (s->row->flags & CF_TOUCH_INBOX) != 0 ? 0 : s->args.names - 1;
+    struct slice name = buf_slice(&s->args.view_name[i]);
+    if ((s->row->flags & CF_TOUCH_INBOX) != 0 && !name_is_inbox(name))
+        return true;
+    s->touch = account_find(s->account, name);
+    return s->touch == NULL || unit_record(s->touch)->kind == UNIT_MAILBOX;
+}
+
+static bool command_translate(struct session *s)
+{
+    const struct tr_view v = {s->view.map, s->offered, name_to_new, s};
+    if (s->row->grammar == NULL)
+        return command_run(s);
+    switch (tr_command(s->row->grammar, &v, s->cmd.args, &s->args)) {
+    case TR_BAD:
+        session_bad(s, s->args.error);
+        return true;
+    case TR_NAME:
+        return refuse(s, "[CANNOT] There can be no mailbox of that name", NULL);
+    case TR_NOTHING:
+        s->nothing = true;
+        return command_run(s);
+    case TR_OK:
+        break;
+    }
+    if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) == 0)
+        return command_run(s);
+    if (!find_touched(s))
+        return refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
+    if (s->touch == NULL)
+        return command_run(s);
+    session_enter(s, S_TOUCH);
+    return true;
+}
+
+/* The map was replaced under the session (the new host gave the mailbox another UIDVALIDITY): start
+ * afresh. */
+static bool view_gone(struct session *s)
+{
+    return s->unit != NULL && unit_record(s->unit)->view_uidvalidity != s->view_uidvalidity;
+}
+
+bool command_begin(struct session *s)
+{
+    const struct command *row = s->row;
+    if (view_gone(s)) {
+        session_bye(s, "uidvalidity_changed", "The mailbox was replaced, please connect again");
+    } else if (row == NULL || (row->needs & ~s->offered) != 0) {
+        session_bad(s, "Unknown command");
+    } else if ((row->flags & (s->unit != NULL ? CF_SELECTED : CF_AUTH)) == 0) {
+        session_bad(s, "Select a mailbox first");
+    } else if (((row->flags & CF_MESSAGE) != 0) != (s->cmd.kind == CMD_MESSAGE)) {
+        session_bad(s, "A message is expected with APPEND, and there only");
+    } else if ((row->flags & CF_BARRIER) != 0 && (s->n_flights > 0 || s->midline)) {
+        if ((row->flags & CF_LOGOUT) != 0)
+            timer_start(&s->beat, LOGOUT_MS);
+        session_enter(s, S_DRAIN);
+    } else {
+        return command_translate(s);
+    }
+    return true;
+}
+
+bool state_ready(struct session *s)
+{
+    if (s->n_flights >= MAX_FLIGHTS || stream_full(s->client) || s->later.len > MAX_LATER ||
+        imapc_full(s->new_) || !command_next(s))
+        return false;
+    if (s->cmd.kind != CMD_READY && s->cmd.kind != CMD_MESSAGE)
+        return true;
+    s->row = command_find(s->cmd.name);
+    return command_begin(s);
+}
+
+bool state_drain(struct session *s)
+{
+    bool hurry = (s->row->flags & CF_LOGOUT) != 0 && s->beat.fired;
+    if ((s->n_flights > 0 || s->midline) && !hurry)
+        return false;
+    return command_translate(s);
+}
+
+/* A client that went away does not stop the copy, but nobody waits for it any more. */
+bool state_touch(struct session *s)
+{
+    struct err e = {0};
+    uint64_t done = 0, total = 0;
+    if (session_eof(s) && session_input(s).n == 0) {
+        session_end(s, "client_closed");
+        return true;
+    }
+    switch (unit_touch(s->touch, &s->user, &e)) {
+    case STATE_READY:
+        timer_stop(&s->beat);
+        return command_run(s);
+    case STATE_BUSY:
+        unit_progress(s->touch, &done, &total);
+        session_progress(s, s->cmd.tag, done, total, "Moving this mailbox to the new server");
+        return false;
+    case STATE_FAILED:
+        break;
+    }
+    return refuse(s, "UNAVAILABLE", &e);
+}
+
+void command_put_args(struct imapc *c, struct slice text)
+{
+    if (memchr(text.p, '{', text.n) == NULL) {
+        imapc_put(c, text);
+        return;
+    }
+    struct imap_args a;
+    struct tok t;
+    imap_args_init(&a, text);
+    while (imap_args_tok(&a, &t)) {
+        if (t.space)
+            imapc_puts(c, " ");
+        if (t.kind == TOK_LITERAL)
+            imapc_put_string(c, t.text);
+        else
+            imapc_put(c, t.raw);
+    }
+}
+
+struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id)
+{
+    struct flight *f = mem_alloc(sizeof(*f) + s->cmd.tag.n + 1);
+    f->side = side;
+    f->id = id;
+    f->row = s->row;
+    f->nothing = s->nothing ? "Done, there was no such message" : NULL;
+    memcpy(f->tag, s->cmd.tag.p, s->cmd.tag.n);
+    if (s->args.names > 0) {
+        buf_put_slice(&f->view_name, buf_slice(&s->args.view_name[s->args.names - 1]));
+        buf_put_slice(&f->new_name, buf_slice(&s->args.new_name[s->args.names - 1]));
+    }
+    list_append(&s->flights, &f->node);
+    s->n_flights++;
+    return f;
+}
+
+bool command_forward(struct session *s)
+{
+    uint32_t id;
+    if (s->nothing) {
+        id = imapc_command(s->new_, "NOOP");
+    } else {
+        id = imapc_begin(s->new_);
+        imapc_puts(s->new_, s->row->name);
+        if (s->args.text.len > 0) {
+            imapc_puts(s->new_, " ");
+            command_put_args(s->new_, buf_slice(&s->args.text));
+        }
+        imapc_end(s->new_);
+    }
+    struct flight *f = command_flight(s, HOME_NEW, id);
+    s->errors = 0;
+    if ((s->row->flags & CF_SEARCH) != 0) {
+        s->view.uid_numbers = (s->row->flags & CF_UID) != 0;
+        s->view.search_tag = slice_str(f->tag);
+    }
+    if ((s->row->flags & CF_BARRIER) != 0)
+        session_enter(s, S_WAIT);
+    else
+        session_done(s);
+    return true;
+}
+
+bool state_wait(struct session *s)
+{
+    if (s->n_flights > 0)
+        return false;
+    session_done(s);
+    return true;
+}

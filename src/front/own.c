@@ -1,0 +1,151 @@
+/* Commands that the session answers by itself, and IDLE. */
+#include "config.h"
+#include "front/session.h"
+
+bool own_capability(struct session *s)
+{
+    if (s->cmd.args.n > 0) {
+        session_bad(s, "CAPABILITY takes no arguments");
+        return true;
+    }
+    struct buf *out = session_out(s);
+    buf_puts(out, "* ");
+    session_put_capability(s, out);
+    buf_puts(out, "\r\n");
+    session_ok(s, "That is all");
+    return true;
+}
+
+/* RFC 2971. What clients tell about themselves is of no use here. */
+bool own_id(struct session *s)
+{
+    struct imap_args a;
+    struct slice value;
+    imap_args_init(&a, s->cmd.args);
+    if (!imap_args_value(&a, &value) || !imap_args_done(&a)) {
+        session_bad(s, "A list of fields or NIL is expected");
+        return true;
+    }
+    session_printf(s, "* ID (\"name\" \"wherry\" \"version\" \"%s\")\r\n", PACKAGE_VERSION);
+    session_ok(s, "Pleased to meet you");
+    return true;
+}
+
+/* RFC 2342: the view has one namespace, the old host's personal one. */
+bool own_namespace(struct session *s)
+{
+    struct name_style style = account_view_style(s->account);
+    struct buf *out = session_out(s);
+    buf_puts(out, "* NAMESPACE ((");
+    if (!imap_put_quoted(out, slice_str(style.prefix)))
+        buf_puts(out, "\"\"");
+    if (style.sep == '\0')
+        buf_puts(out, " NIL");
+    else
+        buf_printf(out, " \"%s%c\"", style.sep == '\\' ? "\\" : "", style.sep);
+    buf_puts(out, ")) NIL NIL\r\n");
+    session_ok(s, "That is all");
+    return true;
+}
+
+/* RFC 5161. None of what is offered has to be enabled. */
+bool own_enable(struct session *s)
+{
+    struct imap_args a;
+    struct slice name;
+    imap_args_init(&a, s->cmd.args);
+    bool ok = imap_args_atom(&a, &name);
+    while (ok && !imap_args_done(&a))
+        ok = imap_args_atom(&a, &name);
+    if (!ok) {
+        session_bad(s, "Names of capabilities are expected");
+        return true;
+    }
+    session_printf(s, "* ENABLED\r\n");
+    session_ok(s, "Nothing had to be enabled");
+    return true;
+}
+
+bool own_logout(struct session *s)
+{
+    if (s->cmd.args.n > 0) {
+        session_bad(s, "LOGOUT takes no arguments");
+        return true;
+    }
+    if (!s->midline) {
+        session_printf(s, "* BYE Good bye\r\n");
+        session_tagged(s, s->cmd.tag, "OK", "Signed out");
+    }
+    session_end(s, "logout");
+    return true;
+}
+
+bool own_refuse_signed_in(struct session *s)
+{
+    session_bad(s, "You are signed in already");
+    return true;
+}
+
+/* ---- IDLE (RFC 2177) ---- */
+
+bool idle_run(struct session *s)
+{
+    s->idle = IDLE_ASKED;
+    s->idle_error = NULL;
+    command_flight(s, HOME_NEW, imapc_command(s->new_, "IDLE"));
+    s->errors = 0;
+    session_enter(s, S_IDLE);
+    return true;
+}
+
+void idle_go(struct session *s)
+{
+    if (s->idle != IDLE_ASKED)
+        return;
+    s->idle = IDLE_ON;
+    imapc_set_patient(s->new_, true);
+    session_continue(s, "idling");
+}
+
+void idle_done(struct session *s, struct flight *f, const struct resp *r)
+{
+    imapc_set_patient(s->new_, false);
+    if (s->idle_error != NULL)
+        session_tagged(s, slice_str(f->tag), "BAD", s->idle_error);
+    else
+        upstream_put_tagged(s, f, r, session_out(s));
+}
+
+bool state_idle(struct session *s)
+{
+    struct slice line;
+    size_t used = 0;
+    if (s->n_flights == 0) {
+        session_done(s);
+        return true;
+    }
+    if (session_eof(s) && session_input(s).n == 0) {
+        session_end(s, "client_closed");
+        return true;
+    }
+    if (s->idle != IDLE_ON)
+        return false;
+    switch (imap_line_next(session_input(s), 1024, &line, &used)) {
+    case CODEC_MORE:
+        if (session_eof(s))
+            session_end(s, "client_closed");
+        return false;
+    case CODEC_BAD:
+        session_bye(s, "protocol", "DONE was expected");
+        return true;
+    case CODEC_DONE:
+        break;
+    }
+    if (!slice_is_nocase(line, "DONE"))
+        s->idle_error = "DONE was expected";
+    session_consume(s, used);
+    imapc_set_patient(s->new_, false);
+    imapc_raw(s->new_, SLICE_LIT("DONE\r\n"));
+    s->idle = IDLE_OVER;
+    return true;
+}

@@ -1,0 +1,292 @@
+/* Untagged data on its way to the client. See reply.h. */
+#include "config.h"
+#include "front/reply.h"
+#include "wherry/imap/lex.h"
+
+/* The order is that of frequency. */
+static const struct {
+    const char *name;
+    enum reply_kind kind;
+} kinds[] = {
+    {"FETCH", REPLY_FETCH},     {"EXISTS", REPLY_PASS},   {"EXPUNGE", REPLY_PASS},
+    {"LIST", REPLY_LIST},       {"STATUS", REPLY_STATUS}, {"RECENT", REPLY_PASS},
+    {"SEARCH", REPLY_NUMBERS},  {"FLAGS", REPLY_PASS},    {"LSUB", REPLY_LIST},
+    {"ESEARCH", REPLY_ESEARCH}, {"SORT", REPLY_NUMBERS},  {"THREAD", REPLY_THREAD},
+};
+
+enum { ITEM_OTHER, ITEM_UID, ITEM_MODSEQ };
+
+enum reply_kind reply_kind_of(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (slice_is_nocase(name, kinds[i].name))
+            return kinds[i].kind;
+    return REPLY_DROP;
+}
+
+void reply_put_num(struct buf *out, uint64_t n)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    buf_put(out, digits + i, sizeof(digits) - i);
+}
+
+static void put_raw(struct buf *out, const struct tok *t)
+{
+    if (t->space)
+        buf_putc(out, ' ');
+    buf_put_slice(out, t->raw);
+}
+
+static void begin(struct reply *r, const struct reply_view *v, const struct resp *in,
+                  struct buf *out)
+{
+    r->kind = reply_kind_of(in->name);
+    r->depth = r->item = 0;
+    r->value = r->emitted = false;
+    r->start = out->len;
+    bool gathered = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ESEARCH;
+    bool mailbox = r->kind != REPLY_LIST && r->kind != REPLY_STATUS;
+    if (mailbox && (!v->open || (v->map == NULL && r->kind != REPLY_PASS)))
+        r->kind = REPLY_DROP;
+    if (r->kind == REPLY_DROP || gathered)
+        return;
+    buf_put(out, "* ", 2);
+    if (in->has_num) {
+        reply_put_num(out, in->num);
+        buf_putc(out, ' ');
+    }
+    buf_put_slice(out, in->name);
+    r->emitted = r->kind != REPLY_FETCH;
+}
+
+static uint32_t to_view(struct reply *r, const struct reply_view *v, const struct tok *t)
+{
+    uint32_t n, uid = 0;
+    if (slice_u32(t->text, &n) == 0)
+        uid = uidmap_to_view(v->map, n);
+    r->unmapped += uid == 0;
+    return uid;
+}
+
+static void item_name(struct reply *r, const struct tok *t, struct buf *out)
+{
+    r->value = true;
+    r->item = ITEM_OTHER;
+    if (t->text.n == 3 && slice_is_nocase(t->text, "UID"))
+        r->item = ITEM_UID;
+    else if (t->text.n == 6 && slice_is_nocase(t->text, "MODSEQ"))
+        r->item = ITEM_MODSEQ;
+    if (r->item != ITEM_OTHER)
+        return;
+    if (r->emitted)
+        buf_putc(out, ' ');
+    buf_put_slice(out, t->raw);
+    r->emitted = true;
+}
+
+static void put_item(struct reply *r, struct buf *out, const char *before, uint64_t n,
+                     const char *after)
+{
+    if (r->emitted)
+        buf_putc(out, ' ');
+    buf_puts(out, before);
+    reply_put_num(out, n);
+    buf_puts(out, after);
+    r->emitted = true;
+}
+
+static void held_value(struct reply *r, const struct reply_view *v, const struct tok *t,
+                       struct buf *out)
+{
+    uint64_t n;
+    if (r->item == ITEM_UID) {
+        uint32_t uid = to_view(r, v, t);
+        if (uid != 0)
+            put_item(r, out, "UID ", uid, "");
+    } else if (t->kind == TOK_ATOM && v->modseq && slice_u64(t->text, &n) == 0) {
+        put_item(r, out, "MODSEQ (", n + v->modseq_shift, ")");
+    }
+}
+
+/* Items come as name and value in turn; a value is a token or a list with all that it holds. */
+static void fetch_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
+                      struct buf *out)
+{
+    if (r->depth == 0) {
+        if (t->kind == TOK_OPEN) {
+            buf_put(out, " (", 2);
+            r->depth = 1;
+        }
+        return;
+    }
+    if (r->depth == 1 && !r->value) {
+        if (t->kind == TOK_CLOSE) {
+            buf_putc(out, ')');
+            r->depth = 0;
+        } else {
+            item_name(r, t, out);
+        }
+        return;
+    }
+    if (t->kind == TOK_OPEN)
+        r->depth++;
+    else if (t->kind == TOK_CLOSE)
+        r->depth--;
+    if (r->item == ITEM_OTHER)
+        put_raw(out, t);
+    else if (t->kind != TOK_OPEN && t->kind != TOK_CLOSE)
+        held_value(r, v, t, out);
+    if (r->depth == 1)
+        r->value = false;
+}
+
+/* Of SEARCH, SORT and THREAD. What follows in parentheses after SEARCH is a mod-sequence (RFC
+ * 7162 3.1.5). */
+static void number_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
+                       struct buf *out)
+{
+    bool thread = r->kind == REPLY_THREAD;
+    if (t->kind == TOK_OPEN)
+        r->depth++;
+    if (t->kind == TOK_OPEN || t->kind == TOK_CLOSE) {
+        if (thread)
+            put_raw(out, t);
+        if (t->kind == TOK_CLOSE && r->depth > 0)
+            r->depth--;
+        return;
+    }
+    if (t->kind != TOK_ATOM || (!thread && r->depth > 0))
+        return;
+    uint32_t n = 0;
+    if (v->uid_numbers)
+        n = to_view(r, v, t);
+    else if (slice_u32(t->text, &n) != 0)
+        n = 0;
+    if (n == 0)
+        return;
+    if (t->space)
+        buf_putc(out, ' ');
+    reply_put_num(out, n);
+}
+
+static void feed_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
+                     struct buf *out)
+{
+    switch (r->kind) {
+    case REPLY_PASS:
+        put_raw(out, t);
+        break;
+    case REPLY_FETCH:
+        fetch_tok(r, v, t, out);
+        break;
+    case REPLY_NUMBERS:
+    case REPLY_THREAD:
+        number_tok(r, v, t, out);
+        break;
+    case REPLY_DROP:
+    case REPLY_ESEARCH:
+    case REPLY_LIST:
+    case REPLY_STATUS:
+        break;
+    }
+}
+
+void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *in, struct buf *out)
+{
+    if (in->kind == RESP_BEGIN) {
+        begin(r, v, in, out);
+        return;
+    }
+    bool shown = r->kind == REPLY_PASS || r->kind == REPLY_FETCH || r->kind == REPLY_NUMBERS ||
+                 r->kind == REPLY_THREAD;
+    if (!shown)
+        return;
+    if (in->kind == RESP_TOK) {
+        feed_tok(r, v, &in->tok, out);
+    } else if (in->kind == RESP_BYTES) {
+        if (r->kind == REPLY_PASS || (r->kind == REPLY_FETCH && r->item == ITEM_OTHER))
+            buf_put_slice(out, in->bytes);
+    } else if (in->kind == RESP_END) {
+        if (r->emitted)
+            buf_put(out, "\r\n", 2);
+        else
+            buf_truncate(out, r->start); /* all its items were left out */
+        r->emitted = true;
+    }
+}
+
+bool reply_may_flush(const struct reply *r)
+{
+    return r->kind != REPLY_FETCH || r->emitted;
+}
+
+static int esearch_pair(const struct reply_view *v, bool uid, struct slice name, struct slice value,
+                        struct buf *out)
+{
+    uint32_t n;
+    uint64_t modseq;
+    bool one = slice_is_nocase(name, "MIN") || slice_is_nocase(name, "MAX");
+    if (one || slice_is_nocase(name, "COUNT")) {
+        if (slice_u32(value, &n) != 0)
+            return E_PROTO;
+        if (one && uid)
+            n = uidmap_to_view(v->map, n);
+        if (!one || n != 0) {
+            buf_putc(out, ' ');
+            buf_put_slice(out, name);
+            buf_putc(out, ' ');
+            reply_put_num(out, n);
+        }
+    } else if (slice_is_nocase(name, "ALL")) {
+        size_t mark = out->len;
+        buf_puts(out, " ALL ");
+        int rc = 1;
+        if (uid)
+            rc = uidmap_set_to_view(v->map, value, out);
+        else
+            buf_put_slice(out, value);
+        if (rc <= 0)
+            buf_truncate(out, mark);
+        return rc < 0 ? E_PROTO : 0;
+    } else if (slice_is_nocase(name, "MODSEQ") && v->modseq && slice_u64(value, &modseq) == 0) {
+        buf_puts(out, " MODSEQ ");
+        reply_put_num(out, modseq + v->modseq_shift);
+    }
+    return 0;
+}
+
+int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out)
+{
+    struct imap_args a;
+    struct tok t;
+    struct slice name, value;
+    size_t mark = out->len;
+    bool uid = false;
+    imap_args_init(&a, line);
+    buf_puts(out, "* ESEARCH");
+    if (imap_args_peek(&a, &t) && t.kind == TOK_OPEN) {
+        if (!imap_args_value(&a, &value))
+            goto bad;
+        buf_puts(out, " (TAG \"");
+        buf_put_slice(out, v->search_tag);
+        buf_puts(out, "\")");
+    }
+    if (imap_args_peek(&a, &t) && slice_is_nocase(t.text, "UID")) {
+        uid = imap_args_atom(&a, &name);
+        buf_puts(out, " UID");
+    }
+    while (!imap_args_done(&a))
+        if (!imap_args_atom(&a, &name) || !imap_args_value(&a, &value) ||
+            esearch_pair(v, uid, name, value, out) != 0)
+            goto bad;
+    buf_puts(out, "\r\n");
+    return 0;
+bad:
+    buf_truncate(out, mark);
+    return E_PROTO;
+}

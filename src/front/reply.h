@@ -1,0 +1,87 @@
+/*
+ * Replies of the new host, rewritten for the view. Pure: events of the response parser in, bytes
+ * for the client out.
+ *
+ * One table says what to do with each kind of untagged data, another with each response code. What
+ * is in neither is dropped, since it could carry a UID, a mod-sequence or a name of the new host.
+ * Nothing is held: a FETCH passes token by token and its literals piece by piece.
+ */
+#ifndef WHERRY_FRONT_REPLY_H
+#define WHERRY_FRONT_REPLY_H
+
+#include <stdbool.h>
+#include "wherry/imap/resp.h"
+#include "wherry/imap/uidmap.h"
+
+enum reply_kind {
+    REPLY_DROP,
+    REPLY_PASS,    /* as it is, when a mailbox is selected */
+    REPLY_FETCH,   /* items; UID and MODSEQ change */
+    REPLY_NUMBERS, /* SEARCH, SORT */
+    REPLY_THREAD,
+    REPLY_ESEARCH, /* gathered, then reply_esearch() */
+    REPLY_LIST,    /* gathered for the session: LIST, LSUB */
+    REPLY_STATUS   /* gathered for the session */
+};
+
+struct reply_view {
+    bool open; /* a mailbox is selected, or just being selected; else its data is dropped */
+    const struct uidmap *map; /* of it; NULL while it is not known */
+    uint64_t modseq_shift;
+    bool modseq;             /* the client may see mod-sequences */
+    bool uid_numbers;        /* the search in flight is a UID one */
+    struct slice search_tag; /* the client's tag of it, for ESEARCH */
+};
+
+/* State of one response; all zero at the start. Embedded in the session. */
+struct reply {
+    enum reply_kind kind;
+    unsigned depth, item;
+    bool value, emitted;
+    size_t start;      /* in out, where the response began */
+    uint64_t unmapped; /* UIDs left out because the map has none; grows */
+};
+
+enum reply_kind reply_kind_of(struct slice name);
+
+/*
+ * Feeds one event from RESP_BEGIN to RESP_END. Writes to out what the client is to see of it. For
+ * the gathered kinds it only sets r->kind (at RESP_BEGIN). The caller may take bytes out of out
+ * only where reply_may_flush().
+ */
+void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *in,
+                struct buf *out);
+bool reply_may_flush(const struct reply *r);
+
+/* A gathered ESEARCH (what follows the name), appended to out with its CRLF. E_PROTO: malformed,
+ * nothing appended. */
+int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out) MUST_USE;
+
+/* ---- response codes ---- */
+
+struct code_dest {
+    const struct uidmap *map;
+    uint32_t view_uidvalidity;
+};
+
+struct code_view {
+    const struct reply_view *view;
+    bool uid_command; /* MODIFIED names UIDs */
+    /* The mailbox that APPEND, COPY or MOVE put messages into, as the new host calls its
+     * UIDVALIDITY; false: not known. */
+    bool (*dest)(void *arg, uint32_t new_uidvalidity, struct code_dest *out);
+    void *arg;
+};
+
+/* A code without its brackets, appended to out likewise; false: it is not for the client, out is
+ * unchanged. */
+bool reply_code(const struct code_view *v, struct slice code, struct buf *out);
+
+/* Appends text with control characters made '?', and every word from replaced by to: error texts
+ * like to quote mailbox names. A name of one or two letters is left alone, it is too likely to be a
+ * word. */
+void reply_text(struct buf *out, struct slice text, struct slice from, struct slice to);
+
+void reply_put_num(struct buf *out, uint64_t n);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * A session: one client connection from its greeting to its end, and what the files of this folder
+ * share about it.
+ *
+ * Owner: struct front. One task per session; its step runs the pumps of the upstream connections
+ * and the function of the session's state until none of them makes progress.
+ *
+ * Memory is bounded: the client's input by the command reader's limits, what waits for it by
+ * stream_full(), commands in flight by MAX_FLIGHTS, lines held during SELECT by MAX_HELD.
+ */
+#ifndef WHERRY_FRONT_SESSION_H
+#define WHERRY_FRONT_SESSION_H
+
+#include "front/reply.h"
+#include "front/translate.h"
+#include "wherry/client/imap.h"
+#include "wherry/front/front.h"
+#include "wherry/imap/cmd.h"
+
+enum {
+    MAX_FLIGHTS = 256,
+    MAX_HELD = 256 * 1024,
+    MAX_LATER = 16 * 1024,
+    FLUSH_AT = 16 * 1024,
+    MAX_GATHER = 1024 * 1024, /* one LIST, STATUS or ESEARCH line */
+    STALL_SECONDS = 300,      /* half a command or message, or a client that does not read */
+    OLD_REST_SECONDS = 30, /* an unused connection to the old host is closed then, a failed one not
+                              retried before */
+    LOGOUT_MS = 5000       /* how long LOGOUT waits for commands in flight */
+};
+
+#define SESSION_STATES(X)                                                                          \
+    X(HANDSHAKE, handshake) /* TLS, before the greeting or after STARTTLS */                       \
+    X(GUEST, guest)         /* not signed in */                                                    \
+    X(SASL, sasl)           /* a line of AUTHENTICATE is due */                                    \
+    X(CHECK, check)         /* the old host checks the password */                                 \
+    X(PENALTY, penalty)     /* it was wrong: the answer has to wait */                             \
+    X(MIRROR, mirror)       /* the folder tree is being mirrored */                                \
+    X(ENTER, enter)         /* connecting to the new host */                                       \
+    X(READY, ready)         /* commands are read and forwarded */                                  \
+    X(DRAIN, drain)         /* a command waits for those in flight */                              \
+    X(TOUCH, touch)         /* a command waits for a copy */                                       \
+    X(OLD, old)             /* a command waits for the connection to the old host */               \
+    X(APPEND, append)       /* a message streams through */                                        \
+    X(WAIT, wait)           /* nothing is read until the replies of what is in flight came */      \
+    X(LIST, list)           /* the listing is being sent */                                        \
+    X(COMMIT, commit)       /* a change of structure is being recorded */                          \
+    X(IDLE, idle)                                                                                  \
+    X(END, end)
+
+enum session_state {
+#define X(id, name) S_##id,
+    SESSION_STATES(X)
+#undef X
+};
+
+struct session;
+struct flight;
+
+/* ---- the command table (command.c) ---- */
+
+enum command_flag {
+    CF_AUTH = 1,          /* allowed when no mailbox is selected */
+    CF_SELECTED = 2,      /* allowed when one is */
+    CF_BARRIER = 4,       /* waits until nothing is in flight, and the next ones wait for it */
+    CF_TOUCH = 8,         /* the mailbox it names must be at home on new first */
+    CF_UID = 16,          /* it speaks of UIDs: so do its SEARCH numbers and MODIFIED */
+    CF_SEARCH = 32,       /* its tag and kind of numbers are those of search replies */
+    CF_MESSAGE = 64,      /* the reader gives CMD_MESSAGE */
+    CF_TOUCH_INBOX = 128, /* the first mailbox it names must be at home on new if it is INBOX */
+    CF_LOGOUT = 256       /* waits for what is in flight only so long */
+};
+
+struct command {
+    const char *name;
+    unsigned flags;
+    uint64_t needs;                 /* capability that must have been offered */
+    const char *grammar;            /* NULL: run() looks at the arguments itself */
+    bool (*run)(struct session *s); /* NULL: forwarded to new */
+    /* Takes the tagged reply. NULL: it is passed on. */
+    void (*done)(struct session *s, struct flight *f, const struct resp *r);
+};
+
+/* A command that was sent to a host and has no tagged reply yet. */
+struct flight {
+    struct list node;
+    enum unit_home side;
+    uint32_t id;
+    const struct command *row;
+    const char *nothing; /* sent as NOOP since nothing was mapped: the text to answer with */
+    bool answered;       /* STATUS: its data came */
+    struct buf view_name, new_name; /* the last mailbox it names */
+    char tag[];
+};
+
+/* ---- parts of a session ---- */
+
+struct sign_in_try {
+    struct buf login, key; /* as typed; the account's */
+    struct secret password;
+    unsigned attempts;
+    bool login_mechanism; /* AUTHENTICATE LOGIN rather than PLAIN */
+    char tag[64];         /* of the command; longer tags are refused before sign-in */
+};
+
+struct selecting {
+    bool on;
+    struct unit *unit;             /* NULL: one that is not known yet */
+    uint32_t uidvalidity, uidnext; /* as the new host said, 0: it did not */
+};
+
+enum append_phase {
+    APPEND_OFFER,  /* the literal was announced to new, the client waits for "+ " */
+    APPEND_STREAM, /* its bytes go through */
+    APPEND_NEXT,   /* the end of the command or another message is due */
+};
+
+struct append {
+    enum append_phase phase;
+    bool offered;  /* the reader waits to hear what becomes of a message */
+    bool waiting;  /* new had still to say "+ " before the last event */
+    uint64_t left; /* bytes of the message that the client has still to send */
+    bool open;     /* the command to new is half written: that connection can only be aborted */
+    bool refused;  /* new said no: what the client still sends is thrown away */
+    uint32_t id;
+};
+
+enum idle_phase { IDLE_ASKED, IDLE_ON, IDLE_OVER };
+
+struct lister;
+
+struct session {
+    struct list node; /* front's list */
+    struct task task;
+    struct front *front;
+    struct env *env;
+    enum session_state state;
+    const char *reason; /* why it ended, for the log */
+    uint32_t id;
+    bool greeted, secure; /* secure: TLS */
+
+    struct stream *client;
+    struct cmd_reader reader;
+    struct buf out;   /* to the client, handed to the stream at the end of a step or at FLUSH_AT */
+    struct buf later; /* lines of our own that wait for the end of a reply that streams through */
+    bool midline;     /* such a reply has begun */
+    struct timer clock; /* bounds on waiting for the client */
+    struct timer beat;  /* progress lines, delays */
+    struct timer rest;  /* of the connection to old */
+    uint64_t active_ms; /* the client sent or took bytes */
+    uint64_t seen_in, seen_out;
+    unsigned errors; /* bad commands in a row */
+
+    struct sign_in_try try;
+    struct account *account;
+    struct account_user user;
+    struct imapc *old, *new_; /* DESIGN section 4: two upstreams */
+    uint64_t old_failed_ms;   /* 0: never failed */
+    uint64_t offered;         /* capabilities */
+
+    /* the command being worked on; its slices belong to the reader */
+    struct cmd cmd;
+    const struct command *row;
+    struct tr_out args;
+    bool nothing;
+    struct unit *touch;
+    struct append append;
+    struct lister *list;
+    struct store_wait wait;
+    struct buf held; /* lines that wait: those of SELECT, a tagged reply that waits for the store */
+    enum idle_phase idle;
+    const char *idle_error;
+
+    struct list flights;
+    unsigned n_flights;
+
+    /* the selected mailbox */
+    struct unit *unit; /* NULL: none */
+    uint32_t view_uidvalidity;
+    struct selecting selecting;
+    struct buf *reply_out; /* where the reply that is being received goes: out or held */
+    struct reply_view view;
+    struct reply reply;
+    struct resp_line line;
+    struct resp_line old_line; /* of the old host */
+    bool gathering, unmapped_logged;
+};
+
+/* ---- session.c ---- */
+void session_new(struct front *f, struct stream *client, bool implicit_tls);
+void session_abort(struct session *s); /* frees at once, without BYE */
+void session_wake(struct session *s);
+/* Logs the change of state at debug. */
+void session_enter(struct session *s, enum session_state next);
+/* Ends the session after this step; reason is a stable word for the log. */
+void session_end(struct session *s, const char *reason);
+/* The same with "* BYE text", unless a reply is half sent. */
+void session_bye(struct session *s, const char *reason, const char *text);
+struct slice session_input(struct session *s);
+void session_consume(struct session *s, size_t n);
+bool session_eof(struct session *s); /* the client will send nothing more */
+void session_flush(struct session *s);
+uint64_t session_now(const struct session *s);
+const struct settings *session_settings(const struct session *s);
+void session_apply_limits(struct session *s);
+
+/* ---- say.c: lines of our own ---- */
+struct buf *session_out(struct session *s); /* where a line may be written now */
+void session_printf(struct session *s, const char *fmt, ...) PRINTF(2, 3);
+/* "tag OK|NO|BAD text"; text may begin with a [CODE]. What it holds of a peer's words is made
+ * harmless. */
+void session_tagged(struct session *s, struct slice tag, const char *cond, const char *text);
+void session_continue(struct session *s, const char *text);
+/* The command being worked on is over; bad ones count towards max_errors. Back to READY or GUEST.
+ */
+void session_done(struct session *s);
+void session_ok(struct session *s, const char *text);
+void session_no(struct session *s, const char *text);
+void session_no_err(struct session *s, const char *code, const struct err *e);
+void session_bad(struct session *s, const char *text);
+/* "* OK [INPROGRESS …] text" now and every progress_seconds; call it whenever the wait is looked
+ * at. */
+void session_progress(struct session *s, struct slice tag, uint64_t done, uint64_t total,
+                      const char *text);
+
+/* ---- states: true when progress was made ---- */
+#define X(id, name) bool state_##name(struct session *s);
+SESSION_STATES(X)
+#undef X
+
+/* ---- guest.c, signin.c ---- */
+bool guest_command(struct session *s);
+void sign_in_begin(struct session *s);
+struct imapc *session_connect_old(struct session *s); /* NULL: no name there */
+bool session_plain_ok(
+    const struct session *s); /* passwords are taken on this connection as it is */
+void session_put_capability(struct session *s, struct buf *out);
+
+/* ---- command.c ---- */
+/* The reader's next event into s->cmd; what needs no decision is answered here. False: more input
+ * is needed. */
+bool command_next(struct session *s);
+bool command_begin(struct session *s);
+/* Arguments of a command for a host: literals inline are sent as strings. */
+void command_put_args(struct imapc *c, struct slice text);
+/* Sends the translated command to new; WAIT for a barrier, else READY. */
+bool command_forward(struct session *s);
+struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id);
+
+/* ---- upstream.c ---- */
+bool upstream_pump(struct session *s, enum unit_home side);
+void upstream_flight_free(struct session *s, struct flight *f);
+/* Appends "tag COND [code] text" of a tagged reply, translated. */
+void upstream_put_tagged(struct session *s, struct flight *f, const struct resp *r,
+                         struct buf *out);
+
+/* ---- run and done functions of the command table ---- */
+bool own_capability(struct session *s);
+bool own_id(struct session *s);
+bool own_namespace(struct session *s);
+bool own_enable(struct session *s);
+bool own_logout(struct session *s);
+bool own_refuse_signed_in(struct session *s);
+bool idle_run(struct session *s);
+void idle_go(struct session *s);
+void idle_done(struct session *s, struct flight *f, const struct resp *r);
+bool select_run(struct session *s);
+void select_done(struct session *s, struct flight *f, const struct resp *r);
+void close_done(struct session *s, struct flight *f, const struct resp *r);
+void session_deselect(struct session *s);
+bool list_run(struct session *s);
+void list_done(struct session *s, struct flight *f, const struct resp *r);
+void list_line(struct session *s);
+void list_free(struct lister **l);
+bool status_run(struct session *s);
+bool status_send_old(struct session *s);
+void status_feed_old(struct session *s, const struct resp *r);
+void status_line(struct session *s, enum unit_home side, struct slice line);
+bool append_run(struct session *s);
+void append_done(struct session *s, struct flight *f, const struct resp *r);
+void create_done(struct session *s, struct flight *f, const struct resp *r);
+void delete_done(struct session *s, struct flight *f, const struct resp *r);
+void rename_done(struct session *s, struct flight *f, const struct resp *r);
+
+/* ---- front.c ---- */
+struct front {
+    struct env *env;
+    struct listener **listeners;
+    bool *implicit;
+    unsigned n_listeners;
+    struct list sessions;
+    unsigned n_sessions;
+    uint32_t next_id;
+    bool draining;
+};
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * STATUS (RFC 3501 6.3.10): answered by the home of the mailbox. For one that is at home on old, a
+ * connection to the old host is opened when it is needed and closed after a rest, since hosts limit
+ * the connections of a person; its numbers are those of the view already.
+ */
+#include "config.h"
+#include "front/session.h"
+#include <string.h>
+
+bool status_run(struct session *s)
+{
+    struct unit *u = account_find(s->account, buf_slice(&s->args.view_name[0]));
+    if (u != NULL && unit_record(u)->kind == UNIT_FOLDER) {
+        session_no(s, "[CANNOT] That name holds mailboxes, but no messages");
+        return true;
+    }
+    if (u == NULL || unit_record(u)->home == HOME_NEW)
+        return command_forward(s);
+    s->touch = u;
+    session_enter(s, S_OLD);
+    return true;
+}
+
+static void send_old(struct session *s)
+{
+    struct slice text = buf_slice(&s->args.text);
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != '(')
+        at--;
+    const char *old_name = unit_record(s->touch)->old_name;
+    uint32_t id = imapc_begin(s->old);
+    imapc_puts(s->old, "STATUS ");
+    imapc_put_string(s->old, slice_str(old_name));
+    imapc_puts(s->old, " (");
+    imapc_put(s->old, slice_make(text.p + at, text.n - at));
+    imapc_end(s->old);
+    struct flight *f = command_flight(s, HOME_OLD, id);
+    buf_free(&f->new_name);
+    buf_puts(&f->new_name, old_name);
+    timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+    s->errors = 0;
+    session_done(s);
+}
+
+bool state_old(struct session *s)
+{
+    if (s->old == NULL) {
+        bool lately =
+            s->old_failed_ms != 0 && session_now(s) - s->old_failed_ms < OLD_REST_SECONDS * 1000;
+        if (!lately)
+            s->old = session_connect_old(s);
+        if (s->old == NULL) {
+            session_no(s, "[UNAVAILABLE] The old server cannot be reached");
+            return true;
+        }
+        timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+    }
+    if (!imapc_ready(s->old) || imapc_full(s->old))
+        return false;
+    send_old(s);
+    return true;
+}
+
+void status_feed_old(struct session *s, const struct resp *r)
+{
+    if (r->kind == RESP_BEGIN)
+        imap_line_free(&s->old_line);
+    int rc = imap_line_feed(&s->old_line, r, MAX_GATHER);
+    if (rc == 1 && slice_is_nocase(buf_slice(&s->old_line.name), "STATUS"))
+        status_line(s, HOME_OLD, buf_slice(&s->old_line.buf));
+    if (rc != 0)
+        imap_line_free(&s->old_line);
+}
+
+/* The command that the line answers: by name, else the first that has no answer yet. */
+static struct flight *flight_of(struct session *s, enum unit_home side, struct slice name)
+{
+    struct flight *first = NULL;
+    struct list *it;
+    list_for_each(it, &s->flights)
+    {
+        struct flight *f = container_of(it, struct flight, node);
+        if (f->side != side || f->answered || f->row->run != status_run)
+            continue;
+        if (slice_eq(buf_slice(&f->new_name), name))
+            return f;
+        if (first == NULL)
+            first = f;
+    }
+    return first;
+}
+
+struct status_view {
+    enum unit_home side;
+    const struct uidmap *map;
+    uint32_t uidvalidity;
+};
+
+static void put_pair(const struct status_view *v, struct slice name, uint64_t n, struct buf *out,
+                     bool *first)
+{
+    bool pass = slice_is_nocase(name, "MESSAGES") || slice_is_nocase(name, "RECENT") ||
+                slice_is_nocase(name, "UNSEEN");
+    if (slice_is_nocase(name, "UIDNEXT") && (v->side == HOME_OLD || v->map != NULL)) {
+        if (v->side == HOME_NEW)
+            n = n <= UINT32_MAX ? uidmap_next_to_view(v->map, (uint32_t)n) : 0;
+        pass = n != 0;
+    } else if (slice_is_nocase(name, "UIDVALIDITY") &&
+               (v->side == HOME_OLD || v->uidvalidity != 0)) {
+        if (v->side == HOME_NEW)
+            n = v->uidvalidity;
+        pass = n != 0;
+    }
+    if (!pass)
+        return;
+    if (!*first)
+        buf_putc(out, ' ');
+    *first = false;
+    buf_put_slice(out, name);
+    buf_putc(out, ' ');
+    reply_put_num(out, n);
+}
+
+/* Walks "(NAME n NAME n)"; with find set only that number is wanted, else all go to out. */
+static bool walk_pairs(struct slice list, const char *find, uint64_t *found,
+                       const struct status_view *v, struct buf *out)
+{
+    struct imap_args a;
+    struct tok t;
+    struct slice name, value;
+    bool first = true;
+    imap_args_init(&a, list);
+    if (!imap_args_tok(&a, &t) || t.kind != TOK_OPEN)
+        return false;
+    while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM) {
+        uint64_t n;
+        if (!imap_args_atom(&a, &name) || !imap_args_value(&a, &value))
+            return false;
+        if (slice_u64(value, &n) != 0)
+            continue;
+        if (find == NULL)
+            put_pair(v, name, n, out, &first);
+        else if (slice_is_nocase(name, find))
+            *found = n;
+    }
+    return true;
+}
+
+/* Who the mailbox is on new decides about the map, so its UIDVALIDITY is looked at first. */
+static void look_up(struct session *s, struct flight *f, struct slice pairs, struct status_view *v)
+{
+    struct err e = {0};
+    uint64_t n = 0;
+    struct unit *u = account_find(s->account, buf_slice(&f->view_name));
+    if (u == NULL)
+        u = account_find_new(s->account, buf_slice(&f->new_name));
+    if (u == NULL || !walk_pairs(pairs, "UIDVALIDITY", &n, v, NULL))
+        return;
+    if (n > 0 && n <= UINT32_MAX) {
+        int rc = unit_check_uidvalidity(u, (uint32_t)n);
+        if (rc != 0 && rc != E_CORRUPT)
+            return;
+    }
+    v->map = unit_map(u, &e);
+    v->uidvalidity = unit_record(u)->view_uidvalidity;
+}
+
+void status_line(struct session *s, enum unit_home side, struct slice line)
+{
+    struct imap_args a;
+    struct buf name = {0};
+    imap_args_init(&a, line);
+    bool ok = imap_args_astring(&a, &name);
+    struct flight *f = ok ? flight_of(s, side, buf_slice(&name)) : NULL;
+    buf_free(&name);
+    if (f == NULL)
+        return;
+    f->answered = true;
+    struct slice pairs = a.rest;
+    if (pairs.n > 0 && pairs.p[0] == ' ')
+        pairs = slice_make(pairs.p + 1, pairs.n - 1);
+    struct status_view v = {.side = side};
+    if (side == HOME_NEW)
+        look_up(s, f, pairs, &v);
+    struct buf *out = session_out(s);
+    buf_puts(out, "* STATUS ");
+    size_t mark = out->len;
+    if (!imap_put_astring(out, buf_slice(&f->view_name))) {
+        buf_truncate(out, mark);
+        buf_printf(out, "{%zu}\r\n", f->view_name.len);
+        buf_put_slice(out, buf_slice(&f->view_name));
+    }
+    buf_puts(out, " (");
+    (void)walk_pairs(pairs, NULL, NULL, &v, out);
+    buf_puts(out, ")\r\n");
+}

@@ -1,0 +1,256 @@
+/* The walker of command grammars, and the arguments that are not search programs. See translate.h.
+ */
+#include "config.h"
+#include "front/translate.h"
+#include "wherry/imap/caps.h"
+#include "wherry/imap/set.h"
+
+enum tr tr_bad(struct tr_out *out, const char *why)
+{
+    out->error = why;
+    return TR_BAD;
+}
+
+void tr_clear(struct tr_out *out)
+{
+    buf_free(&out->text);
+    for (unsigned i = 0; i < 2; i++) {
+        buf_free(&out->view_name[i]);
+        buf_free(&out->new_name[i]);
+    }
+    out->names = 0;
+    out->error = NULL;
+}
+
+void tr_put(struct buf *out, const struct tok *t)
+{
+    if (t->space)
+        buf_putc(out, ' ');
+    if (t->kind == TOK_LITERAL) {
+        buf_printf(out, "{%zu}\r\n", t->text.n);
+        buf_put_slice(out, t->text);
+    } else {
+        buf_put_slice(out, t->raw);
+    }
+}
+
+void tr_decode(struct buf *out, const struct tok *t)
+{
+    if (t->kind == TOK_QUOTED)
+        imap_unquote(out, t->text);
+    else
+        buf_put_slice(out, t->text);
+}
+
+static enum tr arg_seq(struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM || !imap_set_valid(t.text))
+        return tr_bad(out, "Sequence set expected");
+    tr_put(&out->text, &t);
+    return TR_OK;
+}
+
+static enum tr arg_uid(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM || !imap_set_valid(t.text) || v->map == NULL)
+        return tr_bad(out, "Set of UIDs expected");
+    if (t.space)
+        buf_putc(&out->text, ' ');
+    int rc = uidmap_set_to_new(v->map, t.text, &out->text);
+    if (rc < 0)
+        return tr_bad(out, "Set of UIDs expected");
+    return rc > 0 ? TR_OK : TR_NOTHING;
+}
+
+static enum tr arg_mailbox(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    if (out->names >= 2 || !imap_args_tok(a, &t) || t.kind == TOK_OPEN || t.kind == TOK_CLOSE ||
+        t.kind == TOK_EOL)
+        return tr_bad(out, "Mailbox name expected");
+    struct buf *view = &out->view_name[out->names], *new_name = &out->new_name[out->names];
+    tr_decode(view, &t);
+    if (v->name_to_new(v->arg, buf_slice(view), new_name) != 0)
+        return TR_NAME;
+    out->names++;
+    if (t.space)
+        buf_putc(&out->text, ' ');
+    size_t mark = out->text.len;
+    if (imap_put_quoted(&out->text, buf_slice(new_name)))
+        return TR_OK;
+    buf_truncate(&out->text, mark);
+    buf_printf(&out->text, "{%zu}\r\n", new_name->len);
+    buf_put_slice(&out->text, buf_slice(new_name));
+    return TR_OK;
+}
+
+/* What may be fetched. Items that only some servers know could carry names or numbers of the new
+ * host. */
+static bool fetch_item_known(struct slice item)
+{
+    static const char *const whole[] = {"ALL",         "FAST",         "FULL",   "ENVELOPE",
+                                        "FLAGS",       "INTERNALDATE", "RFC822", "RFC822.HEADER",
+                                        "RFC822.SIZE", "RFC822.TEXT",  "BODY",   "BODYSTRUCTURE",
+                                        "UID"};
+    static const char *const section[] = {"BODY[", "BODY.PEEK["};
+    for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
+        if (slice_is_nocase(item, whole[i]))
+            return true;
+    for (size_t i = 0; i < sizeof(section) / sizeof(*section); i++) {
+        struct slice want = slice_str(section[i]);
+        if (item.n > want.n && slice_eq_nocase(slice_make(item.p, want.n), want))
+            return true;
+    }
+    return false;
+}
+
+static enum tr arg_fetch(struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    if (!imap_args_tok(a, &t))
+        return tr_bad(out, "FETCH items expected");
+    bool list = t.kind == TOK_OPEN;
+    tr_put(&out->text, &t);
+    if (!list)
+        return t.kind == TOK_ATOM && fetch_item_known(t.text) ? TR_OK
+                                                              : tr_bad(out, "Unknown FETCH item");
+    unsigned n = 0;
+    while (imap_args_tok(a, &t)) {
+        tr_put(&out->text, &t);
+        if (t.kind == TOK_CLOSE)
+            return n > 0 ? TR_OK : tr_bad(out, "FETCH items expected");
+        if (t.kind != TOK_ATOM || !fetch_item_known(t.text))
+            return tr_bad(out, "Unknown FETCH item");
+        n++;
+    }
+    return tr_bad(out, "Closing parenthesis expected");
+}
+
+static enum tr arg_store(struct imap_args *a, struct tr_out *out)
+{
+    static const char *const actions[] = {"FLAGS", "FLAGS.SILENT"};
+    struct tok t;
+    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM)
+        return tr_bad(out, "FLAGS, +FLAGS or -FLAGS expected");
+    struct slice name = t.text;
+    if (name.n > 0 && (name.p[0] == '+' || name.p[0] == '-'))
+        name = slice_make(name.p + 1, name.n - 1);
+    if (!slice_is_nocase(name, actions[0]) && !slice_is_nocase(name, actions[1]))
+        return tr_bad(out, "FLAGS, +FLAGS or -FLAGS expected");
+    tr_put(&out->text, &t);
+    unsigned n = 0, depth = 0;
+    bool closed = false;
+    while (!closed && imap_args_peek(a, &t) && imap_args_tok(a, &t)) {
+        if (t.kind == TOK_OPEN && n == 0)
+            depth++;
+        else if (t.kind == TOK_CLOSE && depth > 0)
+            closed = true;
+        else if (t.kind != TOK_ATOM)
+            return tr_bad(out, "Flags expected");
+        tr_put(&out->text, &t);
+        n++;
+    }
+    if (n == 0 || (depth > 0 && !closed))
+        return tr_bad(out, "Flags expected");
+    return TR_OK;
+}
+
+static enum tr arg_status(struct imap_args *a, struct tr_out *out)
+{
+    static const char *const known[] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"};
+    struct tok t;
+    if (!imap_args_tok(a, &t) || t.kind != TOK_OPEN)
+        return tr_bad(out, "List of STATUS items expected");
+    tr_put(&out->text, &t);
+    unsigned n = 0;
+    while (imap_args_tok(a, &t)) {
+        tr_put(&out->text, &t);
+        if (t.kind == TOK_CLOSE)
+            return n > 0 ? TR_OK : tr_bad(out, "List of STATUS items expected");
+        bool ok = false;
+        for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+            ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, known[i]));
+        if (!ok)
+            return tr_bad(out, "Unknown STATUS item");
+        n++;
+    }
+    return tr_bad(out, "Closing parenthesis expected");
+}
+
+/* [(flags)] [date-time]; the text ends with a space, ready for the literal. */
+static enum tr arg_append(struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    /* The space before the literal is no token. */
+    if (a->rest.n > 0 && a->rest.p[a->rest.n - 1] == ' ')
+        a->rest.n--;
+    if (imap_args_peek(a, &t) && t.kind == TOK_OPEN) {
+        do {
+            if (!imap_args_tok(a, &t) ||
+                (t.kind != TOK_ATOM && t.kind != TOK_OPEN && t.kind != TOK_CLOSE))
+                return tr_bad(out, "Flags expected");
+            tr_put(&out->text, &t);
+        } while (t.kind != TOK_CLOSE);
+    }
+    if (imap_args_peek(a, &t)) {
+        if (!imap_args_tok(a, &t) || t.kind != TOK_QUOTED)
+            return tr_bad(out, "Flags, date-time or message expected");
+        tr_put(&out->text, &t);
+    }
+    if (a->bad)
+        return tr_bad(out, "Flags, date-time or message expected");
+    buf_putc(&out->text, ' ');
+    return TR_OK;
+}
+
+static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+{
+    switch (kind) {
+    case 'q':
+        return arg_seq(a, out);
+    case 'u':
+        return arg_uid(v, a, out);
+    case 'm':
+        return arg_mailbox(v, a, out);
+    case 'i':
+        return arg_fetch(a, out);
+    case 'a':
+        return arg_store(a, out);
+    case 'l':
+        return arg_status(a, out);
+    case 'w':
+        return arg_append(a, out);
+    case 's':
+        return tr_search(v, a, out);
+    case 'o':
+        return tr_sort(v, a, out);
+    case 't':
+        return tr_thread(v, a, out);
+    default:
+        return tr_bad(out, "Arguments make no sense");
+    }
+}
+
+/* Syntax comes first: a set of which nothing is mapped must not hide a mistake that follows it. */
+enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice args,
+                   struct tr_out *out)
+{
+    struct imap_args a;
+    imap_args_init(&a, args);
+    enum tr result = TR_OK;
+    for (const char *g = grammar; *g != '\0'; g++) {
+        struct tok t;
+        if (*g != 'w' && imap_args_peek(&a, &t) && t.space != (g != grammar))
+            return tr_bad(out, g == grammar ? "Too many spaces" : "Space expected");
+        enum tr r = argument(*g, v, &a, out);
+        if (r == TR_BAD || r == TR_NAME)
+            return r;
+        if (r == TR_NOTHING)
+            result = r;
+    }
+    if (!imap_args_done(&a))
+        return tr_bad(out, "Too many arguments, or a string is not closed");
+    return result;
+}

@@ -1,0 +1,61 @@
+/*
+ * Commands of the client, rewritten for the new host. Pure: arguments in, arguments out, no
+ * connection.
+ *
+ * Arguments on both sides have literals inline ({n}CRLF and n bytes). The grammar of a command is a
+ * short string, one letter per argument, so that an extension is a row of the command table and at
+ * most a letter here:
+ *
+ *   q  sequence set, passed on           u  set of UIDs, translated
+ *   m  mailbox name, translated          i  FETCH items (what is not known is refused)
+ *   a  action and flags of STORE         l  list of STATUS items
+ *   s  search program to the end         o  SORT: criteria, charset, search keys
+ *   t  THREAD: algorithm, charset, search keys
+ *   w  what stands between name and message of APPEND
+ *
+ * Rejected: one translator per command, since UIDs and names turn up in more places with every
+ * extension.
+ */
+#ifndef WHERRY_FRONT_TRANSLATE_H
+#define WHERRY_FRONT_TRANSLATE_H
+
+#include <stdbool.h>
+#include "wherry/imap/lex.h"
+#include "wherry/imap/uidmap.h"
+
+enum tr {
+    TR_OK,
+    TR_NOTHING, /* a set of UIDs of which the new host has none: the command would do nothing */
+    TR_BAD,     /* the client's syntax: out->error says what */
+    TR_NAME     /* a mailbox name that cannot exist */
+};
+
+struct tr_view {
+    const struct uidmap *map; /* of the selected mailbox; NULL when none is */
+    uint64_t caps;            /* what the client was offered, as CAP_BITs */
+    int (*name_to_new)(void *arg, struct slice view, struct buf *out); /* 0 or an error */
+    void *arg;
+};
+
+struct tr_out {
+    struct buf text;                      /* the arguments for the new host */
+    struct buf view_name[2], new_name[2]; /* the mailboxes named, decoded, in order */
+    unsigned names;
+    const char *error; /* static */
+};
+
+enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice args,
+                   struct tr_out *out);
+void tr_clear(struct tr_out *out); /* leaves it empty and usable */
+
+/* ---- between translate.c and search.c ---- */
+enum tr tr_search(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_sort(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_thread(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_bad(struct tr_out *out, const char *why);
+/* A token as it came, its space included; literals become {n}CRLF and the bytes. */
+void tr_put(struct buf *out, const struct tok *t);
+/* A string token decoded, appended to out. */
+void tr_decode(struct buf *out, const struct tok *t);
+
+#endif

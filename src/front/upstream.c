@@ -1,0 +1,335 @@
+/*
+ * What comes from the hosts: events are pulled while the client takes output, commands in flight
+ * get their tagged replies, untagged data goes through the translator.
+ */
+#include "config.h"
+#include "front/session.h"
+#include <stdlib.h>
+#include <string.h>
+
+void upstream_flight_free(struct session *s, struct flight *f)
+{
+    if (s->view.search_tag.p == (const uint8_t *)f->tag)
+        s->view.search_tag = slice_str("");
+    list_remove(&f->node);
+    s->n_flights--;
+    buf_free(&f->view_name);
+    buf_free(&f->new_name);
+    free(f);
+}
+
+static struct flight *flight_find(struct session *s, enum unit_home side, uint32_t id)
+{
+    struct list *it;
+    list_for_each(it, &s->flights)
+    {
+        struct flight *f = container_of(it, struct flight, node);
+        if (f->side == side && f->id == id)
+            return f;
+    }
+    return NULL;
+}
+
+/* ---- status replies ---- */
+
+struct dest_arg {
+    struct session *s;
+    struct flight *f; /* NULL: none can be meant */
+};
+
+/* Where APPEND, COPY or MOVE put messages. */
+static bool find_dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out)
+{
+    struct dest_arg *d = arg;
+    struct err e = {0};
+    if (d->f == NULL || d->f->new_name.len == 0)
+        return false;
+    struct unit *u = account_find(d->s->account, buf_slice(&d->f->view_name));
+    if (u == NULL)
+        u = account_find_new(d->s->account, buf_slice(&d->f->new_name));
+    if (u == NULL)
+        return false;
+    int rc = unit_check_uidvalidity(u, new_uidvalidity);
+    if (rc != 0 && rc != E_CORRUPT)
+        return false;
+    out->map = unit_map(u, &e);
+    out->view_uidvalidity = unit_record(u)->view_uidvalidity;
+    return out->map != NULL && out->view_uidvalidity != 0;
+}
+
+static bool put_code(struct session *s, struct flight *f, struct slice code, struct buf *out)
+{
+    struct dest_arg d = {s, f};
+    const struct code_view v = {&s->view, f != NULL && (f->row->flags & CF_UID) != 0, find_dest,
+                                &d};
+    size_t mark = out->len;
+    buf_putc(out, '[');
+    if (code.n > 0 && reply_code(&v, code, out)) {
+        buf_puts(out, "] ");
+        return true;
+    }
+    buf_truncate(out, mark);
+    return false;
+}
+
+static const char *cond_name(enum imap_cond c)
+{
+    return c == COND_OK ? "OK" : c == COND_NO ? "NO" : "BAD";
+}
+
+void upstream_put_tagged(struct session *s, struct flight *f, const struct resp *r, struct buf *out)
+{
+    buf_puts(out, f->tag);
+    buf_putc(out, ' ');
+    buf_puts(out, cond_name(r->cond));
+    buf_putc(out, ' ');
+    if (f->nothing != NULL && r->cond == COND_OK) {
+        buf_puts(out, f->nothing);
+    } else {
+        put_code(s, f, r->code, out);
+        if (r->text.n == 0)
+            buf_puts(out, r->cond == COND_OK ? "Done" : "Refused");
+        else
+            reply_text(out, r->text, buf_slice(&f->new_name), buf_slice(&f->view_name));
+    }
+    buf_puts(out, "\r\n");
+}
+
+static void on_tagged(struct session *s, enum unit_home side, const struct imapc_event *ev)
+{
+    struct flight *f = flight_find(s, side, ev->id);
+    if (f == NULL)
+        return;
+    if (f->row->done != NULL)
+        f->row->done(s, f, &ev->resp);
+    else
+        upstream_put_tagged(s, f, &ev->resp, session_out(s));
+    upstream_flight_free(s, f);
+}
+
+/* MOVE tells its COPYUID before the tagged reply (RFC 6851 4.3). */
+static struct flight *flight_of_move(struct session *s)
+{
+    struct list *it;
+    list_for_each(it, &s->flights)
+    {
+        struct flight *f = container_of(it, struct flight, node);
+        if (strcmp(f->row->name, "MOVE") == 0 || strcmp(f->row->name, "UID MOVE") == 0)
+            return f;
+    }
+    return NULL;
+}
+
+/* Codes whose line means nothing without them. */
+static bool only_its_code(struct slice name)
+{
+    static const char *const names[] = {"UIDNEXT",    "UIDVALIDITY", "HIGHESTMODSEQ", "NOMODSEQ",
+                                        "CAPABILITY", "MAILBOXID",   "COPYUID",       "APPENDUID"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (slice_is_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static bool kept_for_select(struct session *s, struct slice name, struct imap_args *a)
+{
+    if (!s->selecting.on)
+        return false;
+    if (slice_is_nocase(name, "UIDVALIDITY"))
+        return imap_args_u32(a, &s->selecting.uidvalidity);
+    return slice_is_nocase(name, "UIDNEXT") && imap_args_u32(a, &s->selecting.uidnext);
+}
+
+static void on_status(struct session *s, enum unit_home side, const struct resp *r)
+{
+    struct imap_args a;
+    struct slice name = {0};
+    if (side == HOME_OLD || r->cond == COND_BYE || r->cond == COND_PREAUTH)
+        return; /* the end of the connection is told by IMAPC_FAILED */
+    imap_args_init(&a, r->code);
+    if (r->code.n > 0 && (!imap_args_atom(&a, &name) || kept_for_select(s, name, &a)))
+        return;
+    struct buf *out = s->selecting.on ? &s->held : &s->out;
+    size_t mark = out->len;
+    buf_printf(out, "* %s ", cond_name(r->cond));
+    if (!put_code(s, flight_of_move(s), r->code, out) && only_its_code(name)) {
+        buf_truncate(out, mark);
+        return;
+    }
+    reply_text(out, r->text.n > 0 ? r->text : slice_str("Note"), slice_str(""), slice_str(""));
+    buf_puts(out, "\r\n");
+}
+
+/* ---- untagged data ---- */
+
+static void gathered(struct session *s)
+{
+    if (s->reply.kind == REPLY_LIST) {
+        list_line(s);
+    } else if (s->reply.kind == REPLY_STATUS) {
+        status_line(s, HOME_NEW, buf_slice(&s->line.buf));
+    } else if (s->reply.kind == REPLY_ESEARCH) {
+        if (reply_esearch(&s->view, buf_slice(&s->line.buf), &s->out) != 0)
+            session_bye(s, "new_host_protocol", "The mail server sent nonsense");
+    }
+    imap_line_free(&s->line);
+    s->gathering = false;
+}
+
+/* A person's mailbox list or search result fits; what does not is a broken host. */
+static void gather(struct session *s, const struct resp *r)
+{
+    int rc = imap_line_feed(&s->line, r, MAX_GATHER);
+    if (rc == 1) {
+        gathered(s);
+    } else if (rc < 0) {
+        imap_line_free(&s->line);
+        s->gathering = false;
+        session_bye(s, "new_host_limit", "The mail server sent a line that is too long");
+    }
+}
+
+static void note_unmapped(struct session *s)
+{
+    if (s->reply.unmapped == 0 || s->unmapped_logged)
+        return;
+    s->unmapped_logged = true;
+    log_event(worker_log(s->env->worker), LOG_WARN, "uid_not_mapped",
+              log_s("account", account_name(s->account)), log_n("session", s->id),
+              log_s("mailbox", s->unit != NULL ? unit_record(s->unit)->view_name : NULL));
+}
+
+static void data_begin(struct session *s, const struct resp *r)
+{
+    s->reply_out = s->selecting.on ? &s->held : &s->out;
+    reply_feed(&s->reply, &s->view, r, s->reply_out);
+    enum reply_kind k = s->reply.kind;
+    s->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH;
+    if (!s->gathering && k != REPLY_DROP && s->reply_out == &s->out)
+        s->midline = true;
+}
+
+static void data_end(struct session *s)
+{
+    note_unmapped(s);
+    if (s->held.len > MAX_HELD)
+        session_bye(s, "new_host_limit", "The mail server says too much");
+    if (!s->midline)
+        return;
+    s->midline = false;
+    buf_put_slice(&s->out, buf_slice(&s->later));
+    buf_clear(&s->later);
+}
+
+/* Message bodies go straight to the client's stream. */
+static bool passed_whole(struct session *s, const struct resp *r)
+{
+    if (r->kind != RESP_BYTES || r->bytes.n < 2048 || !s->midline || s->reply.kind != REPLY_FETCH ||
+        !reply_may_flush(&s->reply))
+        return false;
+    session_flush(s);
+    stream_put(s->client, r->bytes);
+    return true;
+}
+
+static void on_data(struct session *s, enum unit_home side, const struct resp *r)
+{
+    /* The old host is asked for STATUS only; its lines are whole before anything else of them is
+     * looked at. */
+    if (side == HOME_OLD) {
+        status_feed_old(s, r);
+        return;
+    }
+    if (r->kind == RESP_BEGIN)
+        data_begin(s, r);
+    else if (!s->gathering && !passed_whole(s, r))
+        reply_feed(&s->reply, &s->view, r, s->reply_out);
+    if (s->gathering)
+        gather(s, r);
+    if (r->kind == RESP_END)
+        data_end(s);
+}
+
+/* ---- events ---- */
+
+static void lost_old(struct session *s, const struct err *e)
+{
+    struct list *it, *tmp;
+    log_event(worker_log(s->env->worker), LOG_WARN, "old_host_lost",
+              log_s("account", account_name(s->account)), log_n("session", s->id), log_e(e));
+    imapc_abort(&s->old);
+    imap_line_free(&s->old_line);
+    s->old_failed_ms = session_now(s);
+    list_for_each_safe(it, tmp, &s->flights)
+    {
+        struct flight *f = container_of(it, struct flight, node);
+        if (f->side != HOME_OLD)
+            continue;
+        session_tagged(s, slice_str(f->tag), "NO",
+                       "[UNAVAILABLE] The old server cannot be reached");
+        upstream_flight_free(s, f);
+    }
+    if (s->state == S_OLD)
+        session_no(s, "[UNAVAILABLE] The old server cannot be reached");
+}
+
+static void on_failed(struct session *s, enum unit_home side, const struct err *e)
+{
+    if (side == HOME_OLD) {
+        lost_old(s, e);
+        return;
+    }
+    log_event(worker_log(s->env->worker), LOG_WARN, "new_host_lost",
+              log_s("account", account_name(s->account)), log_n("session", s->id), log_e(e));
+    session_bye(s, "new_host_lost", "[UNAVAILABLE] The connection to the mail server was lost");
+}
+
+static void on_event(struct session *s, enum unit_home side, const struct imapc_event *ev)
+{
+    if (ev->kind == IMAPC_FAILED) {
+        on_failed(s, side, ev->err);
+        return;
+    }
+    if (ev->kind != IMAPC_RESP)
+        return;
+    switch (ev->resp.kind) {
+    case RESP_CONT:
+        if (side == HOME_NEW && s->state == S_IDLE)
+            idle_go(s);
+        break;
+    case RESP_TAGGED:
+        on_tagged(s, side, ev);
+        break;
+    case RESP_STATUS:
+        on_status(s, side, &ev->resp);
+        break;
+    case RESP_BEGIN:
+    case RESP_TOK:
+    case RESP_BYTES:
+    case RESP_END:
+        on_data(s, side, &ev->resp);
+        break;
+    case RESP_NONE:
+        break;
+    }
+}
+
+bool upstream_pump(struct session *s, enum unit_home side)
+{
+    bool any = false;
+    while (s->state >= S_READY && s->state != S_END && !stream_full(s->client)) {
+        struct imapc *c = side == HOME_NEW ? s->new_ : s->old;
+        struct imapc_event ev;
+        if (c == NULL)
+            break;
+        s->append.waiting = side == HOME_NEW && imapc_waiting(c);
+        imapc_next(c, &ev);
+        if (ev.kind == IMAPC_NONE)
+            break;
+        any = true;
+        on_event(s, side, &ev);
+        if (s->out.len >= FLUSH_AT && (!s->midline || reply_may_flush(&s->reply)))
+            session_flush(s);
+    }
+    return any;
+}

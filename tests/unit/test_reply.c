@@ -1,0 +1,224 @@
+/* Replies of the new host on their way to the client, through the real parser, cut at every byte.
+ */
+#include "config.h"
+#include "unit.h"
+#include "front/caps.h"
+#include "front/reply.h"
+#include "wherry/imap/caps.h"
+#include <string.h>
+
+static void make_map(struct uidmap *m)
+{
+    uidmap_init(m);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(uidmap_add(m, 10 + i, 1 + i), 0);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(uidmap_add(m, 20 + i, 6 + i), 0);
+    assert_int_equal(uidmap_set_tail(m, 5000, 100), 0);
+}
+
+/* Feeds text in two pieces, the first of cut bytes; gathered kinds of data are left out. */
+static uint64_t run(const struct reply_view *v, struct slice text, size_t cut, struct buf *out)
+{
+    struct resp_reader reader;
+    struct reply r = {0};
+    struct resp ev;
+    struct buf in = {0};
+    imap_resp_init(&reader);
+    for (unsigned part = 0; part < 2; part++) {
+        struct slice piece =
+            part == 0 ? slice_make(text.p, cut) : slice_make(text.p + cut, text.n - cut);
+        size_t used;
+        buf_put_slice(&in, piece);
+        while (imap_resp_next(&reader, buf_slice(&in), &used, &ev) == CODEC_DONE) {
+            if (ev.kind >= RESP_BEGIN)
+                reply_feed(&r, v, &ev, out);
+            buf_consume(&in, used);
+        }
+    }
+    assert_int_equal(in.len, 0);
+    buf_free(&in);
+    return r.unmapped;
+}
+
+static void check(const struct reply_view *v, const char *text, const char *want)
+{
+    for (size_t cut = 0; cut <= strlen(text); cut++) {
+        struct buf out = {0};
+        (void)run(v, slice_str(text), cut, &out);
+        if (strcmp(buf_cstr(&out), want) != 0)
+            fail_msg("cut %zu of %s: %s", cut, text, buf_cstr(&out));
+        buf_free(&out);
+    }
+}
+
+static void fetches(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map, .modseq_shift = 1000};
+    check(&v, "* 1 FETCH (UID 1 FLAGS (\\Seen key))\r\n",
+          "* 1 FETCH (UID 10 FLAGS (\\Seen key))\r\n");
+    check(&v, "* 7 FETCH (FLAGS () UID 100)\r\n", "* 7 FETCH (FLAGS () UID 5000)\r\n");
+    check(&v, "* 1 FETCH (BODY[] {5}\r\nUID 1 UID 2)\r\n",
+          "* 1 FETCH (BODY[] {5}\r\nUID 1 UID 11)\r\n");
+    check(&v, "* 1 FETCH (UID 6 BODY[HEADER.FIELDS (A UID)] \"x (UID 1)\" BODY[TEXT]<0> NIL)\r\n",
+          "* 1 FETCH (UID 20 BODY[HEADER.FIELDS (A UID)] \"x (UID 1)\" BODY[TEXT]<0> NIL)\r\n");
+    check(&v, "* 1 FETCH (ENVELOPE (\"d\" {3}\r\nUID ((NIL NIL \"a\" UID)) 5) UID 1)\r\n",
+          "* 1 FETCH (ENVELOPE (\"d\" {3}\r\nUID ((NIL NIL \"a\" UID)) 5) UID 10)\r\n");
+    check(&v, "* 1 FETCH (MODSEQ (77) UID 1)\r\n", "* 1 FETCH (UID 10)\r\n");
+    check(&v, "* 1 FETCH (MODSEQ (77))\r\n* 2 EXISTS\r\n", "* 2 EXISTS\r\n");
+    check(&v, "* 1 FETCH (BODY[] {0}\r\n UID 1)\r\n", "* 1 FETCH (BODY[] {0}\r\n UID 10)\r\n");
+    v.modseq = true;
+    check(&v, "* 1 FETCH (MODSEQ (77) UID 1)\r\n", "* 1 FETCH (MODSEQ (1077) UID 10)\r\n");
+    check(&v, "* 1 FETCH (UID 50 FLAGS ())\r\n* 2 FETCH (UID 50)\r\n", "* 1 FETCH (FLAGS ())\r\n");
+    struct buf out = {0};
+    assert_int_equal(run(&v, slice_str("* 1 FETCH (UID 50)\r\n"), 3, &out), 1);
+    buf_free(&out);
+    v.open = false;
+    v.map = NULL;
+    check(&v, "* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n* 3 EXISTS\r\n", "");
+    uidmap_free(&map);
+}
+
+static void others(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map};
+    check(&v, "* 5 EXISTS\r\n* 0 RECENT\r\n* 3 EXPUNGE\r\n* FLAGS (\\Seen $x)\r\n",
+          "* 5 EXISTS\r\n* 0 RECENT\r\n* 3 EXPUNGE\r\n* FLAGS (\\Seen $x)\r\n");
+    check(&v, "* SEARCH\r\n* SEARCH 1 2 6\r\n", "* SEARCH\r\n* SEARCH 1 2 6\r\n");
+    check(&v, "* VANISHED 1:5\r\n* X-JUNK {3}\r\nabc (UID 1)\r\n* CAPABILITY X\r\n* ENABLED X\r\n",
+          "");
+    v.uid_numbers = true;
+    check(&v, "* SEARCH 1 2 6 100 (MODSEQ 5)\r\n", "* SEARCH 10 11 20 5000\r\n");
+    check(&v, "* SORT 6 1\r\n", "* SORT 20 10\r\n");
+    check(&v, "* THREAD (1 2 (3)(4 5))(6)\r\n", "* THREAD (10 11 (12)(13 14))(20)\r\n");
+    check(&v, "* SEARCH 50\r\n", "* SEARCH\r\n");
+    v.map = NULL;
+    check(&v, "* SEARCH 1\r\n* 3 EXISTS\r\n", "* 3 EXISTS\r\n");
+    uidmap_free(&map);
+}
+
+static void esearch(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map, .search_tag = slice_str("c7")};
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"(TAG \"w1\") UID MIN 1 MAX 100 COUNT 3 ALL 1:2,6",
+         "* ESEARCH (TAG \"c7\") UID MIN 10 MAX 5000 COUNT 3 ALL 10:11,20\r\n"},
+        {"(TAG \"w1\") COUNT 0", "* ESEARCH (TAG \"c7\") COUNT 0\r\n"},
+        {"(TAG \"w1\") ALL 1:9 MODSEQ 5 WHAT (1 2)", "* ESEARCH (TAG \"c7\") ALL 1:9\r\n"},
+        {"(TAG \"w1\") UID", "* ESEARCH (TAG \"c7\") UID\r\n"},
+        {"", "* ESEARCH\r\n"},
+        {"(TAG \"w1\") UID MIN", NULL},
+        {"(TAG \"w1\") UID MIN x", NULL},
+        {"(TAG \"w1\") UID ALL 1:x", NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buf out = {0};
+        int rc = reply_esearch(&v, slice_str(rows[i].in), &out);
+        assert_int_equal(rc, rows[i].out != NULL ? 0 : E_PROTO);
+        assert_string_equal(buf_cstr(&out), rows[i].out != NULL ? rows[i].out : "");
+        buf_free(&out);
+    }
+    uidmap_free(&map);
+}
+
+static bool dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out)
+{
+    out->map = arg;
+    out->view_uidvalidity = 77;
+    return new_uidvalidity == 5;
+}
+
+static void codes(void **state)
+{
+    (void)state;
+    struct uidmap map, other;
+    make_map(&map);
+    uidmap_init(&other);
+    uidmap_identity(&other);
+    struct reply_view rv = {.open = true, .map = &map, .modseq_shift = 1000};
+    struct code_view v = {&rv, true, dest, &other};
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"READ-WRITE", "READ-WRITE"},
+        {"PERMANENTFLAGS (\\Seen \\*)", "PERMANENTFLAGS (\\Seen \\*)"},
+        {"UNSEEN 5", "UNSEEN 5"},
+        {"UIDNEXT 101", "UIDNEXT 5001"},
+        {"UIDVALIDITY 5", ""},
+        {"HIGHESTMODSEQ 5", ""},
+        {"APPENDUID 5 200:210", "APPENDUID 77 200:210"},
+        {"APPENDUID 6 200:210", ""},
+        {"APPENDUID 5", ""},
+        {"COPYUID 5 1:2,6 200:202", "COPYUID 77 10:11,20 200:202"},
+        {"COPYUID 5 4:7 200:203", "COPYUID 77 13:14,20:21 200:203"},
+        {"COPYUID 5 50 200", ""},
+        {"MODIFIED 1:2", "MODIFIED 10:11"},
+        {"CAPABILITY IMAP4rev1 X", ""},
+        {"X-NEW INBOX/a", ""},
+        {"MAILBOXID (abc)", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buf out = {0};
+        bool shown = reply_code(&v, slice_str(rows[i].in), &out);
+        if (shown != (rows[i].out[0] != '\0') || strcmp(buf_cstr(&out), rows[i].out) != 0)
+            fail_msg("%s: %s", rows[i].in, buf_cstr(&out));
+        buf_free(&out);
+    }
+    struct buf out = {0};
+    rv.modseq = true;
+    v.uid_command = false;
+    assert_true(reply_code(&v, slice_str("HIGHESTMODSEQ 5"), &out));
+    buf_putc(&out, ',');
+    assert_true(reply_code(&v, slice_str("MODIFIED 1:2"), &out));
+    assert_string_equal(buf_cstr(&out), "HIGHESTMODSEQ 1005,MODIFIED 1:2");
+    buf_free(&out);
+    uidmap_free(&map);
+    uidmap_free(&other);
+}
+
+static void texts(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    reply_text(&out, slice_str("No mailbox a/b: 'a/b' or xa/b\x01"), slice_str("a/b"),
+               slice_str("INBOX.a.b"));
+    assert_string_equal(buf_cstr(&out), "No mailbox INBOX.a.b: 'INBOX.a.b' or xa/b?");
+    buf_free(&out);
+}
+
+static void capabilities(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    uint64_t host = imap_caps_parse(slice_str("IMAP4rev1 SASL-IR LITERAL+ IDLE UIDPLUS MOVE "
+                                              "CONDSTORE QRESYNC UNSELECT SPECIAL-USE NOTIFY"));
+    front_caps_put(&out, front_caps_offer(host));
+    assert_string_equal(
+        buf_cstr(&out),
+        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID");
+    buf_free(&out);
+    front_caps_put_guest(&out, true, false);
+    assert_string_equal(buf_cstr(&out),
+                        "IMAP4rev1 LITERAL- SASL-IR ID ENABLE STARTTLS LOGINDISABLED");
+    buf_free(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fetches), cmocka_unit_test(others),
+                                       cmocka_unit_test(esearch), cmocka_unit_test(codes),
+                                       cmocka_unit_test(texts),   cmocka_unit_test(capabilities)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
