@@ -8,13 +8,6 @@ tests_unit_test_hash_SOURCES = tests/unit/test_hash.c tests/unit/unit.h
 tests_unit_test_hash_LDADD = libbase.a $(CMOCKA_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c tests/unit/unit.h
 tests_unit_test_log_LDADD = libbase.a $(CMOCKA_LIBS)
-AUTH_UNIT_TESTS = tests/unit/test_auth tests/unit/test_conf
-check_PROGRAMS += $(AUTH_UNIT_TESTS)
-TESTS += $(AUTH_UNIT_TESTS)
-tests_unit_test_auth_SOURCES = tests/unit/test_auth.c tests/unit/unit.h
-tests_unit_test_auth_LDADD = libauth.a libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_conf_SOURCES = tests/unit/test_conf.c tests/unit/unit.h
-tests_unit_test_conf_LDADD = libconf.a libbase.a $(CONFUSE_LIBS) $(CMOCKA_LIBS)
 NET_UNIT_TESTS = tests/unit/test_worker tests/unit/test_stream tests/unit/test_tls tests/unit/test_tls_stream \
 	tests/unit/test_storm
 NET_UNIT_LDADD = libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
