@@ -64,14 +64,12 @@ static int load(struct daemon *d, struct settings **s, struct tls_set *t)
     int rc = conf_load(s, d->options->file, true, &r);
     report_lines(&d->log, LOG_ERROR, "config_error", &r.errors);
     report_lines(&d->log, LOG_WARN, "config_warning", &r.warnings);
-    d->counters.errors += r.n_errors + r.n_warnings;
     conf_report_free(&r);
     if (rc != 0)
         return rc;
     rc = tls_set_load(t, *s, &e);
     if (rc != 0) {
         log_event(&d->log, LOG_ERROR, "config_error", log_e(&e));
-        d->counters.errors++;
         conf_settings_free(s);
     }
     return rc;
@@ -123,6 +121,7 @@ static void on_hangup(struct worker *w, int signo, void *arg)
 static void log_counters(struct daemon *d)
 {
     uint64_t now = clock_mono_ms();
+    d->counters.errors = d->log.troubles; /* whoever logged it */
     report_counters(&d->log, &d->counters, &d->rates, now, now - d->started_ms);
 }
 
@@ -288,11 +287,13 @@ int daemon_main(const struct daemon_options *o)
         log_event(&d.log, LOG_WARN, "few_descriptors", log_n("allowed", (int64_t)files),
                   log_n("needed", (int64_t)privileges_files_needed(s)),
                   log_s("reason", "raise LimitNOFILE or lower limits.max_connections"));
-    d.started_ms = d.rates.when_ms = clock_mono_ms();
+    d.started_ms = clock_mono_ms();
     int rc = start(&d, &e);
     if (rc != 0) {
         log_event(&d.log, LOG_ERROR, "start_failed", log_s("error", err_name(rc)), log_e(&e));
     } else {
+        /* The totals of earlier runs are in the counters already, and no rate of this one. */
+        d.rates = (struct rates){d.started_ms, d.counters.moved, d.counters.bytes_moved};
         log_started(&d);
         rc = worker_run(d.worker);
         log_counters(&d);

@@ -241,7 +241,10 @@ void log_format_line(struct buf *out, enum log_format format, int64_t now_us, en
 void log_fields(struct log *l, enum log_level level, const char *event, const struct log_field *f,
                 size_t n)
 {
-    if (l == NULL || level < l->level)
+    if (l == NULL)
+        return;
+    l->troubles += level >= LOG_WARN;
+    if (level < l->level)
         return;
     struct buf line = {0};
     log_format_line(&line, l->format, clock_real_us(), level, event, f, n);

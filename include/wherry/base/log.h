@@ -18,6 +18,7 @@ struct log {
     enum log_level level;
     enum log_format format;
     uint64_t dropped; /* lines that could not be written */
+    uint64_t troubles; /* events at warn and above, shown or not */
 };
 
 /* One field; the constructors below make them. A field with a NULL string or empty name is left out. */
