@@ -1,7 +1,7 @@
 /*
  * One TLS session without any I/O: records in, plaintext out, and the other way round; for src/net
  * only. Owner: the stream. It is bound to no loop and no descriptor. While nothing is under way it
- * holds no buffers but OpenSSL's own state (see tests/unit/test_tls_memory.c for what that is).
+ * holds no buffers but OpenSSL's own state (see tests/unit/test_tls.c for what that is).
  */
 #ifndef WHERRY_SRC_NET_TLS_IMPL_H
 #define WHERRY_SRC_NET_TLS_IMPL_H
