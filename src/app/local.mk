@@ -1,8 +1,5 @@
 sbin_PROGRAMS += wherryd
 wherryd_SOURCES = src/app/daemon.c src/app/daemon.h src/app/main.c src/app/privileges.c src/app/report.c \
 	src/app/tls_set.c
-# Takes the place of what front does not have yet; to be dropped with it.
-noinst_LIBRARIES += libpending.a
-libpending_a_SOURCES = src/app/pending_front.c
-wherryd_LDADD = libfront.a libmove.a libpending.a libclient.a libauth.a libstore.a libnet.a libimap.a libconf.a \
+wherryd_LDADD = libfront.a libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libconf.a \
 	libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(LMDB_LIBS) $(CONFUSE_LIBS)

@@ -129,6 +129,17 @@ static bool find_touched(struct session *s)
     return s->touch == NULL || unit_record(s->touch)->kind == UNIT_MAILBOX;
 }
 
+/* One that the new host did not take when the folder tree was mirrored has a reason on record. */
+static bool no_such_name(struct session *s)
+{
+    struct unit *u = account_find(s->account, buf_slice(&s->args.view_name[s->args.names]));
+    struct err e = {0};
+    if (u == NULL || unit_record(u)->reason[0] == '\0')
+        return refuse(s, "[CANNOT] There can be no mailbox of that name", NULL);
+    (void)err_set(&e, E_REFUSED, SCOPE_UNIT, "%s", unit_record(u)->reason);
+    return refuse(s, "UNAVAILABLE", &e);
+}
+
 static bool command_translate(struct session *s)
 {
     const struct tr_view v = {s->view.map, s->offered, name_to_new, s};
@@ -139,7 +150,7 @@ static bool command_translate(struct session *s)
         session_bad(s, s->args.error);
         return true;
     case TR_NAME:
-        return refuse(s, "[CANNOT] There can be no mailbox of that name", NULL);
+        return no_such_name(s);
     case TR_NOTHING:
         s->nothing = true;
         return command_run(s);

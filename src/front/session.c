@@ -175,14 +175,15 @@ static void look_at_clock(struct session *s)
     timer_start(&s->clock, next < STALL_SECONDS * 1000 ? next : STALL_SECONDS * 1000);
 }
 
-/* Copies go on without the session, and so does what was forwarded. A half written command must
- * never be ended. */
+/*
+ * Copies go on without the session, and so does what was forwarded whole. A command that is half
+ * written must never be completed by what comes after it.
+ */
 static void close_upstream(struct session *s)
 {
-    if (s->append.open || (s->new_ != NULL && s->n_flights > 0))
+    if (s->append.open)
         imapc_abort(&s->new_);
-    else
-        imapc_close(&s->new_);
+    imapc_close(&s->new_);
     imapc_close(&s->old);
 }
 
