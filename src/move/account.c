@@ -145,15 +145,7 @@ struct store_batch *account_batch(struct account *a)
 
 void account_put(struct store_batch *b, const struct account *a)
 {
-    struct buf key = {0}, value = {0}, id = {0};
-    store_key_account(&key, a->rec.id);
-    store_account_encode(&value, &a->rec);
-    store_put(b, STORE_ACCOUNTS, buf_slice(&key), buf_slice(&value));
-    store_key_account(&id, a->rec.id);
-    store_put(b, STORE_NAMES, slice_str(a->rec.name), buf_slice(&id));
-    buf_free(&id);
-    buf_free(&key);
-    buf_free(&value);
+    store_put_account(b, &a->rec);
 }
 
 /* ---- loading ---- */

@@ -577,7 +577,8 @@ static int advance(struct mover *m, bool *moved)
     } else {
         r = advance_idle(m);
     }
-    *moved = m->phase != before || (m->phase != MV_COPY && m->old_due + m->new_due != due);
+    *moved = m->phase != before || (m->phase != MV_COPY && m->old_due + m->new_due != due) ||
+             (m->phase == MV_COMPARE && m->old_due + m->new_due == 0);
     return r;
 }
 
