@@ -9,8 +9,10 @@
 static int put(struct resp_line *l, struct slice s, bool space, size_t max)
 {
     space = space && l->buf.len > 0;
-    if (l->buf.len + space > max || s.n > max - l->buf.len - space)
+    if (l->over || l->buf.len + space > max || s.n > max - l->buf.len - space) {
+        l->over = true;
         return E_LIMIT;
+    }
     if (space)
         buf_putc(&l->buf, ' ');
     buf_put_slice(&l->buf, s);
@@ -23,18 +25,18 @@ int imap_line_feed(struct resp_line *l, const struct resp *r, size_t max)
     case RESP_BEGIN:
         buf_clear(&l->buf);
         buf_clear(&l->name);
-        if (r->name.n > max)
-            return E_LIMIT;
-        buf_put_slice(&l->name, r->name);
         l->has_num = r->has_num;
         l->num = r->num;
-        return 0;
+        l->over = r->name.n > max;
+        if (!l->over)
+            buf_put_slice(&l->name, r->name);
+        return l->over ? E_LIMIT : 0;
     case RESP_TOK:
         return put(l, r->tok.raw, r->tok.space, max);
     case RESP_BYTES:
         return put(l, r->bytes, false, max);
     case RESP_END:
-        return 1;
+        return l->over ? E_LIMIT : 1;
     default:
         return 0;
     }

@@ -229,9 +229,9 @@ static enum codec next_data(struct resp_reader *r, struct slice in, size_t *used
     size_t skip = 0;
     while (skip + 1 < in.n && in.p[skip] == ' ' && in.p[skip + 1] == ' ')
         skip++;
-    enum codec c = imap_lex(after(in, skip), LEX_STREAM, r->max_token, used, &out->tok);
-    if (c == CODEC_MORE && in.n > r->max_token)
+    if (skip > r->max_token)
         return CODEC_BAD;
+    enum codec c = imap_lex(after(in, skip), LEX_STREAM, r->max_token - skip, used, &out->tok);
     if (c != CODEC_DONE)
         return c;
     *used += skip;

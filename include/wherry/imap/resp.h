@@ -94,12 +94,12 @@ enum fetch_event imap_fetch_feed(struct fetch *f, const struct resp *r);
 /*
  * One whole small response gathered into memory (LIST, LSUB, STATUS, NAMESPACE, SEARCH of a session of our own …):
  * literals inline, so that struct imap_args can read it. E_LIMIT past max bytes. Feed RESP_BEGIN to RESP_END.
- * Returns 1 when complete, 0 while not, E_LIMIT.
+ * Returns 1 when complete, 0 while not, E_LIMIT from the event that goes past max to the end of the response.
  */
 struct resp_line {
     struct buf buf; /* everything after the name */
     struct buf name;
-    bool has_num;
+    bool has_num, over; /* over: max was passed */
     uint32_t num;
 };
 int imap_line_feed(struct resp_line *l, const struct resp *r, size_t max) MUST_USE;
