@@ -62,6 +62,9 @@ static int load(struct daemon *d, struct settings **s, struct tls_set *t)
     struct conf_report r = {0};
     struct err e = {0};
     int rc = conf_load(s, d->options->file, true, &r);
+    if (rc == 0 && d->settings == NULL)
+        d->log.format =
+            (*s)->log_format; /* warnings are for the same readers as all that follows */
     report_lines(&d->log, LOG_ERROR, "config_error", &r.errors);
     report_lines(&d->log, LOG_WARN, "config_warning", &r.warnings);
     conf_report_free(&r);

@@ -32,7 +32,7 @@ def test_configuration_check(w):
         good = f.read()
     lines = good.count('\n')
     for bad, line, word in (('nonsense = 1\n', lines + 1, 'nonsense'), ('limits { line_bytes = 1 }\n', lines + 1, 'line_bytes'),
-                            ('log { level = "loud" }\n', lines + 1, 'level'), ('store {\n', lines + 2, '')):
+                            ('log { level = "loud" }\n', lines + 1, 'level'), ('store {\n', lines + 1, 'brace')):
         w.place.write(d.conf, good + bad)
         code, said = check(d)
         assert code != 0 and word in said and re.search(r'\b%d\b' % line, said), (bad, code, said)
