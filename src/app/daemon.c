@@ -226,7 +226,10 @@ static int start(struct daemon *d, struct err *e)
     timer_init(&d->counters_timer, &d->counters_task);
     timer_init(&d->drain_timer, &d->drain_task);
     d->env.auth = auth_new();
-    int rc = front_start(&d->front, &d->env, e);
+    /* First, so that a signal during the start waits for the loop and then ends it in order. */
+    int rc = watch_signals(d, e);
+    if (rc == 0)
+        rc = front_start(&d->front, &d->env, e);
     if (rc == 0)
         rc = privileges_drop(d->settings, e);
     if (rc == 0)
@@ -235,8 +238,6 @@ static int start(struct daemon *d, struct err *e)
         rc = check_identity(d, e);
     if (rc == 0)
         rc = accounts_new(&d->env.accounts, &d->env, e);
-    if (rc == 0)
-        rc = watch_signals(d, e);
     if (rc == 0)
         timer_start(&d->counters_timer, d->settings->counters_seconds * 1000ull);
     return rc;
