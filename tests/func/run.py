@@ -42,11 +42,11 @@ def collect(words):
     return sorted(found, key=lambda x: -getattr(x[1], 'limit', 120))
 
 
-def run_one(world, f):
+def run_one(world, f, most=None):
     """(passed, text)."""
     def alarm(*_):
         raise TooLong('took longer than %d s' % limit)
-    limit = getattr(f, 'limit', 120)
+    limit = min(getattr(f, 'limit', 120), most or 1000)
     signal.signal(signal.SIGALRM, alarm)
     signal.alarm(limit)
     text = ''
@@ -74,7 +74,7 @@ def worker(options, tests, todo, done):
                 break
             start = time.monotonic()
             try:
-                passed, text = run_one(world, tests[n][1])
+                passed, text = run_one(world, tests[n][1], options.limit)
             except Exception:
                 passed, text = False, traceback.format_exc()
             done.put((n, passed, time.monotonic() - start, text))
@@ -89,6 +89,7 @@ def main():
     p.add_argument('-k', action='append', default=[], metavar='WORD')
     p.add_argument('-j', type=int, default=2)
     p.add_argument('--keep', action='store_true', help='leave folders with logs and mail')
+    p.add_argument('--limit', type=int, metavar='SECONDS', help='no test takes longer')
     p.add_argument('--list', action='store_true')
     options = p.parse_args()
     options.bin = os.path.abspath(options.bin)
