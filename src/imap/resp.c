@@ -20,7 +20,7 @@ void imap_resp_init(struct resp_reader *r)
         .state = ST_START,
         .max_token = (size_t)1 << 20,
         .max_literal = UINT32_MAX,
-        .max_depth = 64,
+        .max_depth = 1000,
     };
 }
 

@@ -226,6 +226,11 @@ static void bounds(void **state)
     assert_int_equal(imap_resp_next(&r, slice_str("* LIST aaaaaaaaaaaaaaaaaaaaa"), &used, &e),
                      CODEC_DONE);
     assert_int_equal(imap_resp_next(&r, slice_str(" aaaaaaaaaaaaaaaaaaaaa"), &used, &e), CODEC_BAD);
+    /* The structure of mail that was forwarded a hundred times is no attack. */
+    imap_resp_init(&r);
+    assert_int_equal(imap_resp_next(&r, slice_str("* 1 FETCH ("), &used, &e), CODEC_DONE);
+    for (unsigned i = 0; i < 400; i++)
+        assert_int_equal(imap_resp_next(&r, slice_str("("), &used, &e), CODEC_DONE);
     imap_resp_init(&r);
     r.max_depth = 2;
     assert_int_equal(imap_resp_next(&r, slice_str("* X ((("), &used, &e), CODEC_DONE);

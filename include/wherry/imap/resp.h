@@ -41,7 +41,7 @@ struct resp_reader {
     /* Bounds, set by imap_resp_init to its defaults and changeable before the first call. */
     size_t max_token;     /* longest token or status line, default 1 MiB */
     uint64_t max_literal; /* default 4 GiB - 1 */
-    unsigned max_depth;   /* parentheses, default 64 */
+    unsigned max_depth;   /* parentheses, default 1000: BODYSTRUCTURE of deeply nested mail */
 };
 
 void imap_resp_init(struct resp_reader *r);
