@@ -41,7 +41,7 @@ static const struct command commands[] = {
     {"SUBSCRIBE", BOTH, 0, "m", NULL, NULL},
     {"UNSUBSCRIBE", BOTH, 0, "m", NULL, NULL},
     {"CREATE", BOTH | CF_BARRIER, 0, "m", NULL, create_done},
-    {"DELETE", BOTH | CF_BARRIER, 0, "m", NULL, delete_done},
+    {"DELETE", BOTH | CF_BARRIER, 0, "m", delete_run, delete_done},
     {"RENAME", BOTH | CF_BARRIER | CF_TOUCH_INBOX, 0, "mm", NULL, rename_done},
     {"NAMESPACE", BOTH | CF_BARRIER, 0, "", own_namespace, NULL},
     {"CAPABILITY", BOTH | CF_BARRIER, 0, "", own_capability, NULL},

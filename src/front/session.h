@@ -170,6 +170,7 @@ struct session {
     struct buf held; /* lines that wait: those of SELECT, a tagged reply that waits for the store */
     enum idle_phase idle;
     const char *idle_error;
+    bool left_for_delete; /* the selected mailbox was left since it is being deleted */
 
     struct list flights;
     unsigned n_flights;
@@ -279,6 +280,7 @@ void status_line(struct session *s, enum unit_home side, struct slice line);
 bool append_run(struct session *s);
 void append_done(struct session *s, struct flight *f, const struct resp *r);
 void create_done(struct session *s, struct flight *f, const struct resp *r);
+bool delete_run(struct session *s);
 void delete_done(struct session *s, struct flight *f, const struct resp *r);
 void rename_done(struct session *s, struct flight *f, const struct resp *r);
 

@@ -48,20 +48,37 @@ void create_done(struct session *s, struct flight *f, const struct resp *r)
     commit(s, f, r);
 }
 
+/*
+ * Hosts end the connection of who stays in a mailbox that is deleted, so it is left first; the
+ * reply to that is nobody's. Where the host then refuses to delete it, the client has to come
+ * again: its view of it is gone.
+ */
+bool delete_run(struct session *s)
+{
+    struct slice name = buf_slice(&s->args.view_name[0]);
+    if (name_is_inbox(name)) {
+        session_no(s, "[CANNOT] INBOX cannot be deleted");
+        return true;
+    }
+    s->left_for_delete = s->unit != NULL && account_find(s->account, name) == s->unit &&
+                         (s->offered & CAP_BIT(UNSELECT)) != 0;
+    if (s->left_for_delete)
+        (void)imapc_command(s->new_, "UNSELECT");
+    return command_forward(s);
+}
+
 void delete_done(struct session *s, struct flight *f, const struct resp *r)
 {
     struct unit *u = account_find(s->account, buf_slice(&f->view_name));
     if (r->cond != COND_OK || u == NULL) {
         upstream_put_tagged(s, f, r, session_out(s));
+        if (s->left_for_delete)
+            session_bye(s, "delete_refused",
+                        "The mailbox has to be selected again, please connect again");
         return;
     }
-    if (u == s->unit) {
+    if (u == s->unit)
         session_deselect(s);
-        /* Hosts end the connection of who stays in a mailbox that is gone. The reply is nobody's.
-         */
-        if ((s->offered & CAP_BIT(UNSELECT)) != 0)
-            (void)imapc_command(s->new_, "UNSELECT");
-    }
     account_deleted(s->account, u, waiter(s));
     commit(s, f, r);
 }
