@@ -12,7 +12,6 @@ struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi)
     b->msgs = mem_array(b->n, sizeof(*b->msgs));
     buf_putc(&b->text, '\0'); /* offset 0 is the empty string */
     b->meta_id = imapc_command(m->old.imap, "FETCH %u:%u (UID FLAGS INTERNALDATE)", lo, hi);
-    b->body_id = imapc_command(m->old.imap, "FETCH %u:%u (UID BODY.PEEK[])", lo, hi);
     return b;
 }
 
@@ -28,8 +27,8 @@ void batch_ask_bodies(struct mover *m, struct batch *b, uint32_t limit)
             limit--;
         }
     b->stale = false;
-    b->fetched = !imap_set_end(&w);
-    if (!b->fetched)
+    b->requested = true;
+    if (imap_set_end(&w))
         b->body_id = imapc_command(m->old.imap, "FETCH %s (UID BODY.PEEK[])", buf_cstr(&set));
     buf_free(&set);
 }

@@ -57,6 +57,15 @@ static void close_group(struct mover *m)
     m->copy.closed = true;
 }
 
+/*
+ * An empty literal makes some hosts end a MULTIAPPEND at once and take what follows it, which is mail that anybody may have
+ * written, for commands. So an empty message never has anything behind it in its command.
+ */
+static bool must_go_alone(const struct mover *m)
+{
+    return m->multi && m->old.fetch.body_size == 0 && m->copy.open && m->copy.group_n > 0;
+}
+
 static int body_begin(struct mover *m)
 {
     struct copy *c = &m->copy;
@@ -68,6 +77,12 @@ static int body_begin(struct mover *m)
         return 0;
     if (msg->seq <= c->last_sent)
         return mover_fail(m, E_PROTO, SCOPE_UNIT, "the old host sends messages out of order");
+    if (must_go_alone(m)) {
+        close_group(m);
+        c->alone = true;
+        b->stale = true;
+        return 0;
+    }
     c->msg = msg;
     c->last_sent = msg->seq;
     if (!c->open) {
@@ -95,7 +110,8 @@ static void body_end(struct mover *m)
     if (!m->multi) {
         imapc_end(m->new.imap);
         c->open = false;
-    } else if (c->group_n >= c->group_limit || c->group_bytes >= m->env->settings->batch_bytes) {
+    } else if (c->msg->size == 0 || c->group_n >= c->group_limit ||
+               c->group_bytes >= m->env->settings->batch_bytes) {
         close_group(m);
     }
     c->msg = NULL;
@@ -125,10 +141,8 @@ static int on_old_tagged(struct mover *m)
             b->meta_id = 0;
             return batch_listed(m, b);
         }
-        if (b != NULL && b->body_id == m->old.id) {
+        if (b != NULL && b->body_id == m->old.id)
             b->body_id = 0;
-            b->fetched = true;
-        }
     }
     return 0;
 }
@@ -156,7 +170,7 @@ int copy_old_event(struct mover *m, enum conn_event ev)
     case CONN_FETCH:
         if (c->cur->meta_id != 0)
             batch_add(m, c->cur, &m->old.fetch);
-        else if (c->next != NULL && c->next->meta_id != 0)
+        if (c->next != NULL && c->next->meta_id != 0)
             batch_add(m, c->next, &m->old.fetch);
         return 0;
     case CONN_BODY:
@@ -174,21 +188,20 @@ int copy_old_event(struct mover *m, enum conn_event ev)
     }
 }
 
-/* The replies come in the order of the commands: which is the next one due? */
+/*
+ * Hosts work on several FETCHes at once and mix their replies (RFC 3501 5.5), so the bodies of one batch only are ever on
+ * their way; when they cannot be taken, nothing is.
+ */
 bool copy_wants_old(const struct mover *m)
 {
     const struct copy *c = &m->copy;
     const struct batch *b = c->cur;
     if (c->in_body)
         return c->msg == NULL || !imapc_full(m->new.imap);
-    if (b == NULL || b->meta_id != 0)
+    if (b == NULL)
         return true;
-    if (b->body_id == 0) {
-        b = c->next;
-        if (b == NULL || b->meta_id != 0 || b->body_id == 0 || b->stale)
-            return true;
-        return false; /* its turn comes when the one in hand is settled */
-    }
+    if (b->body_id == 0) /* the turn of the next one comes when this one is settled */
+        return c->next == NULL || c->next->body_id == 0 || c->next->stale;
     if (b->stale)
         return true;
     if (!b->intended || b->intent.pending || c->closed || imapc_full(m->new.imap))
@@ -275,6 +288,12 @@ static void unask(struct batch *b)
             b->msgs[i].asked = false;
 }
 
+static uint32_t next_limit(const struct mover *m)
+{
+    uint32_t most = m->env->settings->batch_messages, twice = m->copy.group_limit * 2;
+    return twice < most ? twice : most;
+}
+
 static int on_appended(struct mover *m)
 {
     struct copy *c = &m->copy;
@@ -293,8 +312,8 @@ static int on_appended(struct mover *m)
     }
     c->closed = false;
     if (m->new.cond == COND_OK) {
-        if (c->group_limit < m->env->settings->batch_messages)
-            c->group_limit *= 2;
+        c->group_limit = c->alone ? 1 : next_limit(m);
+        c->alone = false;
         if (m->uidplus)
             return take_uids(m, b);
         mark_stored(m, b);
@@ -405,6 +424,15 @@ static int commit_intents(struct mover *m)
     return 0;
 }
 
+/* The one in hand is all sent: the next one's bodies may already set out. */
+static void ask_ahead(struct mover *m)
+{
+    struct batch *b = m->copy.cur, *next = m->copy.next;
+    if (next != NULL && next->listed && !next->requested && first_with(b, MSG_LISTED) == NULL &&
+        first_with(b, MSG_REFUSED) == NULL)
+        batch_ask_bodies(m, next, UINT32_MAX);
+}
+
 int copy_advance(struct mover *m, bool *done)
 {
     struct copy *c = &m->copy;
@@ -413,10 +441,15 @@ int copy_advance(struct mover *m, bool *done)
         int r = commit_intents(m);
         struct batch *b = c->cur;
         *done = b == NULL;
-        if (r != 0 || b == NULL || b->meta_id != 0 || b->body_id != 0)
+        if (r != 0 || b == NULL || b->meta_id != 0)
             return r;
+        if (!b->requested)
+            batch_ask_bodies(m, b, UINT32_MAX);
+        if (b->body_id != 0)
+            return 0;
         if (c->open && m->multi)
             close_group(m);
+        ask_ahead(m);
         if (c->in_flight > 0 || b->intent.pending)
             return 0;
         bool settled;

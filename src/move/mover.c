@@ -566,19 +566,18 @@ static int advance_idle(struct mover *m)
 static int advance(struct mover *m, bool *moved)
 {
     enum mover_phase before = m->phase;
-    unsigned due = m->old_due + m->new_due;
     int r;
     if (m->phase == MV_COPY) {
         r = advance_copy(m);
-    } else if (due > 0 || m->wait.pending) {
+    } else if (m->old_due + m->new_due > 0 || m->wait.pending) {
         return 0;
     } else if (m->wait.id != 0 && m->wait.result != 0) {
         return mover_store_failed(m, m->wait.result);
     } else {
         r = advance_idle(m);
     }
-    *moved = m->phase != before || (m->phase != MV_COPY && m->old_due + m->new_due != due) ||
-             (m->phase == MV_COMPARE && m->old_due + m->new_due == 0);
+    bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY;
+    *moved = m->phase != before || (!waits && m->old_due + m->new_due == 0 && !m->wait.pending);
     return r;
 }
 

@@ -54,7 +54,7 @@ struct batch {
     struct buf text;
     uint32_t meta_id, body_id; /* FETCH commands in flight, 0 when answered */
     bool listed;               /* the reply to the first is complete */
-    bool fetched;              /* so is that to the second */
+    bool requested;            /* bodies were asked for */
     bool stale;                /* the bodies on their way are of no use: drop them, ask again */
     struct store_wait intent;
     bool intended;
@@ -72,6 +72,7 @@ struct copy {
     uint32_t append_id;
     uint64_t group_bytes;
     uint32_t group_n, group_limit;
+    bool alone;           /* the next group is one message */
     unsigned in_flight;   /* APPENDs without a reply */
     uint32_t last_sent;   /* sequence number */
     struct spool *spool;  /* a message on its way there */
@@ -168,7 +169,7 @@ int copy_advance(struct mover *m, bool *done) MUST_USE;
 
 /* batch.c */
 struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi);
-/* Asks again for what is listed and not sent, at most limit messages. */
+/* Asks for the bodies of what is listed and not sent, at most limit messages. */
 void batch_ask_bodies(struct mover *m, struct batch *b, uint32_t limit);
 void batch_free(struct mover *m, struct batch **b);
 void batch_add(struct mover *m, struct batch *b, const struct fetch *f);
