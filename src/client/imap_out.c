@@ -18,7 +18,8 @@ static void drop_marks(struct imapc *c, size_t n)
 {
     if (n == 0)
         return; /* there may be no array yet */
-    memmove(c->marks, c->marks + n, (c->n_marks - n) * sizeof(*c->marks));
+    if (n < c->n_marks)
+        memmove(c->marks, c->marks + n, (c->n_marks - n) * sizeof(*c->marks));
     c->n_marks -= n;
 }
 
