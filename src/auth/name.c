@@ -94,13 +94,15 @@ int auth_account_key(const struct settings *s, struct slice login, struct buf *o
     int rc = auth_expand(s->new_imap.user, login, s->default_domain, out);
     if (rc != 0)
         return rc;
-    struct slice all = buf_slice(out);
-    bool bare = memchr(all.p + before, '@', all.n - before) == NULL;
+    struct slice name = buf_slice(out);
+    if (name.n == before)
+        return E_INVAL;
+    bool bare = memchr(name.p + before, '@', name.n - before) == NULL;
     if (bare && s->default_domain != NULL && s->default_domain[0] != '\0')
         buf_printf(out, "@%s", s->default_domain);
     if (s->fold_case)
         fold(out, before);
-    if (out->len == before || out->len - before > 2 * AUTH_MAX_NAME) {
+    if (out->len - before > 2 * AUTH_MAX_NAME) {
         buf_truncate(out, before);
         return E_INVAL;
     }

@@ -136,28 +136,42 @@ static void complete(struct settings *s)
         s->spool_path = mem_printf("%s/spool", s->store_path);
 }
 
+/* text is spoiled. */
+static int load_text(struct settings **out, struct conf_parse *p, struct buf *text, bool secrets)
+{
+    struct settings *s = mem_alloc(sizeof(*s));
+    conf_parse_text(p, text);
+    apply(p, s);
+    complete(s);
+    /* After a syntax error half of the file is missing: what is absent then is not the news. */
+    if (!p->stopped)
+        conf_check(p, s, secrets);
+    if (p->report->n_errors > 0)
+        conf_settings_free(&s);
+    *out = s;
+    conf_parse_clear(p);
+    return s == NULL ? E_INVAL : 0;
+}
+
 int conf_load(struct settings **out, const char *file, bool secrets, struct conf_report *r)
 {
     struct conf_parse p = {.file = file, .report = r};
     struct buf text = {0};
     *out = NULL;
     int rc = read_file(&p, &text);
-    if (rc == 0) {
-        struct settings *s = mem_alloc(sizeof(*s));
-        conf_parse_text(&p, &text);
-        apply(&p, s);
-        complete(s);
-        /* After a syntax error half of the file is missing: what is absent then is not the news. */
-        if (!p.stopped)
-            conf_check(&p, s, secrets);
-        if (r->n_errors > 0) {
-            rc = E_INVAL;
-            conf_settings_free(&s);
-        }
-        *out = s;
-    }
-    conf_parse_clear(&p);
+    if (rc == 0)
+        rc = load_text(out, &p, &text, secrets);
     buf_free(&text);
+    return rc;
+}
+
+int conf_load_text(struct settings **out, struct slice text, struct conf_report *r)
+{
+    struct conf_parse p = {.file = "text", .report = r};
+    struct buf copy = {0};
+    buf_put_slice(&copy, text);
+    int rc = load_text(out, &p, &copy, false);
+    buf_free(&copy);
     return rc;
 }
 

@@ -15,3 +15,11 @@ endif
 
 dist_check_SCRIPTS += tests/check-man
 TESTS += tests/check-man
+
+APP_FUZZ = tests/fuzz/fuzz_auth tests/fuzz/fuzz_conf
+check_PROGRAMS += $(APP_FUZZ)
+TESTS += $(APP_FUZZ)
+tests_fuzz_fuzz_auth_SOURCES = tests/fuzz/fuzz_auth.c tests/fuzz/replay.c
+tests_fuzz_fuzz_auth_LDADD = libauth.a libbase.a $(OPENSSL_LIBS)
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c tests/fuzz/replay.c
+tests_fuzz_fuzz_conf_LDADD = libconf.a libbase.a $(CONFUSE_LIBS)

@@ -55,6 +55,8 @@ void conf_report_free(struct conf_report *r);
  * E_INVAL; on an error *out is NULL and r->errors says why, all that was found. r must be zeroed.
  */
 int conf_load(struct settings **out, const char *file, bool secrets, struct conf_report *r) MUST_USE;
+/* As conf_load of a file with this text, called "text", without secrets. */
+int conf_load_text(struct settings **out, struct slice text, struct conf_report *r) MUST_USE;
 void conf_settings_free(struct settings **s);
 
 /* The value as one would write it in the file, without quotes; lists with ", " between. Empty: not set. */
