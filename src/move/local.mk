@@ -15,4 +15,5 @@ libmove_a_SOURCES = \
 	src/move/names.c \
 	src/move/spool.c \
 	src/move/tidy.c \
-	src/move/unit.c
+	src/move/unit.c \
+	include/wherry/move/account.h
