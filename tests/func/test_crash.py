@@ -128,7 +128,7 @@ def test_connection_to_new_breaks(w):
     old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
     user, before = account(w, old, new, 200, 'broken road')
     total = sum(m.size for m in before.messages.values())
-    d = w.wherryd(old, w.via(new), new_tls='none', more={'copy': 'retry_seconds = 0\n'})
+    d = w.wherryd(old, w.via(new), new_tls='none', more={'copy': 'retry_seconds = 1\n'})
     relay = d.new.relay
     r = random.Random(5)
     for n in range(12):
@@ -146,7 +146,7 @@ def test_connection_to_new_breaks(w):
 def test_connection_to_old_breaks(w):
     old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
     user, before = account(w, old, new, 200, 'broken start', size=8000)
-    d = w.wherryd(w.via(old), new, old_tls='none', more={'copy': 'retry_seconds = 0\n'})
+    d = w.wherryd(w.via(old), new, old_tls='none', more={'copy': 'retry_seconds = 1\n'})
     relay = d.old.relay
     r = random.Random(6)
     for n in range(8):
@@ -163,7 +163,7 @@ def test_new_host_crashes(w):
     """The new host goes away with all its processes and comes back."""
     old, new = w.dovecot('.'), w.dovecot('/', store='sdbox', extra='# crashed by its test')
     user, before = account(w, old, new, 250, 'new crashes')
-    d = w.wherryd(old, new, more={'copy': 'retry_seconds = 0\n'})
+    d = w.wherryd(old, new, more={'copy': 'retry_seconds = 1\n'})
     r = random.Random(7)
     for n in range(4):
         t, got = select_in_background(d, user)

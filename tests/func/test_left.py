@@ -73,7 +73,7 @@ def test_quota_stops_the_mailbox(w):
     f.close()
     with old.connect(user) as c:
         before = snapshot.mailbox(c, b'INBOX')
-    d = w.wherryd(old, new, more={'copy': 'retry_seconds = 0\n'})
+    d = w.wherryd(old, new, more={'copy': 'retry_seconds = 1\n'})
     with d.connect(user) as c:
         r = c.cmd(b'SELECT INBOX')
         assert r.status == b'NO', r

@@ -67,7 +67,7 @@ class Wherryd:
 
     def start(self):
         env = dict(os.environ)
-        env.setdefault('ASAN_OPTIONS', 'detect_leaks=1:abort_on_error=0')
+        env.setdefault('ASAN_OPTIONS', 'detect_leaks=1:quarantine_size_mb=8')
         env.setdefault('UBSAN_OPTIONS', 'print_stacktrace=1')
         self.process = Process(self.place, [self.program('wherryd'), '-c', self.conf], self.log, env=env)
         wait_for(lambda: (answers(self.port) and answers(self.tls_port)) or not self.process.alive(), 20,

@@ -87,7 +87,8 @@ class Account:
         self.names = {fold_inbox(name): frozenset(flags) for flags, _, name in listed}
         if len(self.names) != len(listed):
             raise imap.Failure('a name is listed twice: %r' % sorted(n for _, _, n in listed))
-        self.subscribed = {fold_inbox(name) for _, _, name in c.list(b'LSUB')}
+        # With \Noselect LSUB tells of a parent that is not subscribed itself.
+        self.subscribed = {fold_inbox(name) for flags, _, name in c.list(b'LSUB') if b'\\noselect' not in flags}
         self.mailboxes = {}
         for name, flags in self.names.items():
             if not flags & {b'\\noselect', b'\\nonexistent'} and (only is None or name in only):
