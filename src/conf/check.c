@@ -183,9 +183,6 @@ void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
     check_sign_in(p, s);
     check_listen(p, s);
     check_addresses_differ(p, s);
-    if (s->batch_bytes < s->window_bytes)
-        conf_warn(p, conf_line_of(p, "copy.window_bytes"),
-                  "copy.window_bytes is larger than copy.batch_bytes");
     if (!secrets)
         return;
     check_files(p, s);

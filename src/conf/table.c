@@ -34,7 +34,7 @@ static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     }
 
 static const struct conf_option table[] = {
-    TEXT("hostname", CONF_HOST, hostname, NULL, S, "name in greetings"),
+    TEXT("hostname", CONF_HOST, hostname, NULL, R, "name in greetings"),
     TEXT("user", CONF_STRING, run_as, NULL, S, "user to become after the listeners are open"),
     TEXT("default_domain", CONF_DOMAIN, default_domain, NULL, S,
          "domain of a login name that has none"),
@@ -100,8 +100,6 @@ static const struct conf_option table[] = {
     NUM("copy.batch_messages", CONF_NUMBER, batch_messages, "100", 1, 1000, R,
         "messages in a batch"),
     NUM("copy.batch_bytes", CONF_SIZE, batch_bytes, "8M", 64 * K, 1 * G, R, "bytes in a batch"),
-    NUM("copy.window_bytes", CONF_SIZE, window_bytes, "1M", 64 * K, 256 * M, R,
-        "fetched and not yet sent, of one mailbox"),
     NUM("copy.uid_headroom", CONF_NUMBER, uid_headroom, "10000", 0, 1000000000, R,
         "UIDs kept free above the old host's"),
     NUM("copy.host_timeout_seconds", CONF_NUMBER, host_timeout_seconds, "120", 1, 3600, R,

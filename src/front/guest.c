@@ -39,7 +39,7 @@ bool state_handshake(struct session *s)
         struct buf *out = session_out(s);
         buf_puts(out, "* OK [");
         session_put_capability(s, out);
-        buf_puts(out, "] ready\r\n");
+        buf_printf(out, "] %s ready\r\n", s->env->settings->hostname);
         s->greeted = true;
     }
     session_enter(s, S_GUEST);

@@ -58,7 +58,6 @@ struct settings {
     unsigned movers;            /* mailboxes being copied at once, in all */
     unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
     uint64_t batch_bytes;       /* a batch ends at this size too */
-    uint64_t window_bytes;      /* fetched but not yet appended, per mover */
     uint32_t uid_headroom;
     unsigned host_timeout_seconds; /* no byte from a host while an answer is due */
     unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
