@@ -48,12 +48,12 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
     r->kind = reply_kind_of(in->name);
     r->depth = r->item = 0;
     r->value = r->emitted = false;
-    r->start = out->len;
+    r->num = in->num;
     bool gathered = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ESEARCH;
     bool mailbox = r->kind != REPLY_LIST && r->kind != REPLY_STATUS;
     if (mailbox && (!v->open || (v->map == NULL && r->kind != REPLY_PASS)))
         r->kind = REPLY_DROP;
-    if (r->kind == REPLY_DROP || gathered)
+    if (r->kind == REPLY_DROP || r->kind == REPLY_FETCH || gathered)
         return;
     buf_put(out, "* ", 2);
     if (in->has_num) {
@@ -61,7 +61,20 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
         buf_putc(out, ' ');
     }
     buf_put_slice(out, in->name);
-    r->emitted = r->kind != REPLY_FETCH;
+}
+
+/* A FETCH of which no item is for the client is not shown at all, so its beginning waits for the
+ * first one. */
+static void before_item(struct reply *r, struct buf *out)
+{
+    if (r->emitted) {
+        buf_putc(out, ' ');
+        return;
+    }
+    r->emitted = true;
+    buf_put(out, "* ", 2);
+    reply_put_num(out, r->num);
+    buf_put(out, " FETCH (", 8);
 }
 
 static uint32_t to_view(struct reply *r, const struct reply_view *v, const struct tok *t)
@@ -83,21 +96,17 @@ static void item_name(struct reply *r, const struct tok *t, struct buf *out)
         r->item = ITEM_MODSEQ;
     if (r->item != ITEM_OTHER)
         return;
-    if (r->emitted)
-        buf_putc(out, ' ');
+    before_item(r, out);
     buf_put_slice(out, t->raw);
-    r->emitted = true;
 }
 
 static void put_item(struct reply *r, struct buf *out, const char *before, uint64_t n,
                      const char *after)
 {
-    if (r->emitted)
-        buf_putc(out, ' ');
+    before_item(r, out);
     buf_puts(out, before);
     reply_put_num(out, n);
     buf_puts(out, after);
-    r->emitted = true;
 }
 
 static void held_value(struct reply *r, const struct reply_view *v, const struct tok *t,
@@ -118,15 +127,14 @@ static void fetch_tok(struct reply *r, const struct reply_view *v, const struct 
                       struct buf *out)
 {
     if (r->depth == 0) {
-        if (t->kind == TOK_OPEN) {
-            buf_put(out, " (", 2);
+        if (t->kind == TOK_OPEN)
             r->depth = 1;
-        }
         return;
     }
     if (r->depth == 1 && !r->value) {
         if (t->kind == TOK_CLOSE) {
-            buf_putc(out, ')');
+            if (r->emitted)
+                buf_putc(out, ')');
             r->depth = 0;
         } else {
             item_name(r, t, out);
@@ -212,17 +220,14 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
         if (r->kind == REPLY_PASS || (r->kind == REPLY_FETCH && r->item == ITEM_OTHER))
             buf_put_slice(out, in->bytes);
     } else if (in->kind == RESP_END) {
-        if (r->emitted)
+        if (r->kind != REPLY_FETCH || r->emitted)
             buf_put(out, "\r\n", 2);
-        else
-            buf_truncate(out, r->start); /* all its items were left out */
-        r->emitted = true;
     }
 }
 
-bool reply_may_flush(const struct reply *r)
+bool reply_passes_bytes(const struct reply *r)
 {
-    return r->kind != REPLY_FETCH || r->emitted;
+    return r->kind == REPLY_FETCH && r->emitted && r->item == ITEM_OTHER;
 }
 
 static int esearch_pair(const struct reply_view *v, bool uid, struct slice name, struct slice value,

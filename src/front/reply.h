@@ -38,20 +38,21 @@ struct reply {
     enum reply_kind kind;
     unsigned depth, item;
     bool value, emitted;
-    size_t start;      /* in out, where the response began */
+    uint32_t num;      /* of the FETCH */
     uint64_t unmapped; /* UIDs left out because the map has none; grows */
 };
 
 enum reply_kind reply_kind_of(struct slice name);
 
 /*
- * Feeds one event from RESP_BEGIN to RESP_END. Writes to out what the client is to see of it. For
- * the gathered kinds it only sets r->kind (at RESP_BEGIN). The caller may take bytes out of out
- * only where reply_may_flush().
+ * Feeds one event from RESP_BEGIN to RESP_END. Writes to out what the client is to see of it; what was written is never
+ * taken back, so the caller may send it at any time. For the gathered kinds it only sets r->kind (at RESP_BEGIN).
  */
 void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *in,
                 struct buf *out);
-bool reply_may_flush(const struct reply *r);
+
+/* The bytes of the literal that is being received go to the client as they are. */
+bool reply_passes_bytes(const struct reply *r);
 
 /* A gathered ESEARCH (what follows the name), appended to out with its CRLF. E_PROTO: malformed,
  * nothing appended. */

@@ -71,6 +71,8 @@ static enum tr arg_mailbox(const struct tr_view *v, struct imap_args *a, struct 
         t.kind == TOK_EOL)
         return tr_bad(out, "Mailbox name expected");
     struct buf *view = &out->view_name[out->names], *new_name = &out->new_name[out->names];
+    if (view->len > 0)
+        return TR_NAME; /* one before it cannot be */
     tr_decode(view, &t);
     if (v->name_to_new(v->arg, buf_slice(view), new_name) != 0)
         return TR_NAME;
@@ -233,7 +235,8 @@ static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a,
     }
 }
 
-/* Syntax comes first: a set of which nothing is mapped must not hide a mistake that follows it. */
+/* Syntax comes first: a set of which nothing is mapped, or a strange name, must not hide a mistake
+ * that follows it. */
 enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice args,
                    struct tr_out *out)
 {
@@ -245,9 +248,9 @@ enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice ar
         if (*g != 'w' && imap_args_peek(&a, &t) && t.space != (g != grammar))
             return tr_bad(out, g == grammar ? "Too many spaces" : "Space expected");
         enum tr r = argument(*g, v, &a, out);
-        if (r == TR_BAD || r == TR_NAME)
+        if (r == TR_BAD)
             return r;
-        if (r == TR_NOTHING)
+        if (r == TR_NAME || (r == TR_NOTHING && result == TR_OK))
             result = r;
     }
     if (!imap_args_done(&a))

@@ -224,8 +224,7 @@ static void data_end(struct session *s)
 /* Message bodies go straight to the client's stream. */
 static bool passed_whole(struct session *s, const struct resp *r)
 {
-    if (r->kind != RESP_BYTES || r->bytes.n < 2048 || !s->midline || s->reply.kind != REPLY_FETCH ||
-        !reply_may_flush(&s->reply))
+    if (r->kind != RESP_BYTES || r->bytes.n < 2048 || !s->midline || !reply_passes_bytes(&s->reply))
         return false;
     session_flush(s);
     stream_put(s->client, r->bytes);
@@ -328,7 +327,7 @@ bool upstream_pump(struct session *s, enum unit_home side)
             break;
         any = true;
         on_event(s, side, &ev);
-        if (s->out.len >= FLUSH_AT && (!s->midline || reply_may_flush(&s->reply)))
+        if (s->out.len >= FLUSH_AT)
             session_flush(s);
     }
     return any;

@@ -137,6 +137,11 @@ static void outcomes(void **state)
     tr_clear(&out);
     assert_int_equal(tr_command("m", &v, slice_str("no"), &out), TR_NAME);
     tr_clear(&out);
+    assert_int_equal(tr_command("m", &v, slice_str("no x"), &out), TR_BAD);
+    tr_clear(&out);
+    assert_int_equal(tr_command("mm", &v, slice_str("no x"), &out), TR_NAME);
+    assert_string_equal(buf_cstr(&out.view_name[out.names]), "no");
+    tr_clear(&out);
     assert_int_equal(tr_command("mm", &v, slice_str("INBOX.a INBOX.b"), &out), TR_OK);
     assert_int_equal(out.names, 2);
     assert_string_equal(buf_cstr(&out.view_name[1]), "INBOX.b");
