@@ -130,6 +130,11 @@ bool imapc_waiting(const struct imapc *c)
     return c->waiting;
 }
 
+bool imapc_refused(const struct imapc *c, uint32_t id)
+{
+    return id != 0 && c->refused_id == id;
+}
+
 bool imapc_full(const struct imapc *c)
 {
     return stream_full(c->stream) || c->queue.len >= STREAM_OUT_HIGH;

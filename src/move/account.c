@@ -247,6 +247,7 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
     list_remove(&a->released);
     u->task = task;
     u->waiting = NULL;
+    u->failed = NULL;
     list_append(&a->users, &u->node);
     buf_clear(&a->login);
     buf_put_slice(&a->login, login);

@@ -97,6 +97,49 @@ static int body_begin(struct mover *m)
     return 0;
 }
 
+static void drop_bodies(struct batch *b)
+{
+    if (b != NULL && b->body_id != 0)
+        b->stale = true;
+}
+
+/* None of the command's messages was stored. One alone is to blame itself; of several, ask again for half. */
+static void refuse_command(struct mover *m, struct batch *b, uint32_t id)
+{
+    struct copy *c = &m->copy;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        n += b->msgs[i].status == MSG_SENT && b->msgs[i].append_id == id;
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct copy_msg *g = &b->msgs[i];
+        if (g->status != MSG_SENT || g->append_id != id)
+            continue;
+        g->status = n == 1 ? MSG_REFUSED : MSG_LISTED;
+        if (n == 1)
+            g->reason = batch_store_text(b, slice_str(m->err.text));
+        if (g->seq <= c->last_sent && n > 1)
+            c->last_sent = g->seq - 1;
+    }
+    if (n > 1)
+        c->group_limit = n / 2;
+    err_clear(&m->err);
+    if (m->multi || n == 1) { /* what is on its way comes in the wrong place */
+        drop_bodies(c->next);
+        if (m->multi)
+            drop_bodies(c->cur);
+    }
+}
+
+/* The command was refused already; what belongs to it is sent, and its messages are sorted out. */
+static void end_doomed(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    imapc_end(m->new.imap);
+    c->open = false;
+    c->doomed = false;
+    refuse_command(m, c->cur, c->append_id);
+}
+
 static void body_end(struct mover *m)
 {
     struct copy *c = &m->copy;
@@ -107,7 +150,9 @@ static void body_end(struct mover *m)
     c->msg->asked = false;
     c->group_n++;
     c->group_bytes += c->msg->size;
-    if (!m->multi) {
+    if (c->doomed) {
+        end_doomed(m);
+    } else if (!m->multi) {
         imapc_end(m->new.imap);
         c->open = false;
     } else if (c->msg->size == 0 || c->group_n >= c->group_limit ||
@@ -118,12 +163,6 @@ static void body_end(struct mover *m)
 }
 
 /* ---- what the old host sends ---- */
-
-static void drop_bodies(struct batch *b)
-{
-    if (b != NULL && b->body_id != 0)
-        b->stale = true;
-}
 
 static int on_old_tagged(struct mover *m)
 {
@@ -252,34 +291,6 @@ static void mark_stored(struct mover *m, struct batch *b)
             b->msgs[i].status = MSG_STORED;
 }
 
-/* None of the command's messages was stored. One alone is to blame itself; of several, ask again for half. */
-static void refused(struct mover *m, struct batch *b)
-{
-    struct copy *c = &m->copy;
-    uint32_t n = 0;
-    conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
-    for (uint32_t i = 0; i < b->n; i++)
-        n += b->msgs[i].status == MSG_SENT && b->msgs[i].append_id == m->new.id;
-    for (uint32_t i = 0; i < b->n; i++) {
-        struct copy_msg *g = &b->msgs[i];
-        if (g->status != MSG_SENT || g->append_id != m->new.id)
-            continue;
-        g->status = n == 1 ? MSG_REFUSED : MSG_LISTED;
-        if (n == 1)
-            g->reason = batch_store_text(b, slice_str(m->err.text));
-        if (g->seq <= c->last_sent && n > 1)
-            c->last_sent = g->seq - 1;
-    }
-    if (n > 1)
-        c->group_limit = n / 2;
-    err_clear(&m->err);
-    if (m->multi || n == 1) { /* what is on its way comes in the wrong place */
-        drop_bodies(c->next);
-        if (m->multi)
-            drop_bodies(c->cur);
-    }
-}
-
 /* Bodies that were on their way when a group was refused were dropped: they are to be asked for again. */
 static void unask(struct batch *b)
 {
@@ -294,6 +305,31 @@ static uint32_t next_limit(const struct mover *m)
     return twice < most ? twice : most;
 }
 
+/*
+ * NO before the command was at its end. A host that takes literals without asking reads on to that end, so the message in
+ * hand is completed and the command closed; one that was asked for "+ " has not got the literal, and the client
+ * drops what was queued of the command.
+ */
+static int answered_early(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    if (m->new.cond == COND_OK)
+        return mover_fail(m, E_PROTO, SCOPE_HOST, "the new host answered APPEND before its end");
+    if (is_temporary(&m->new))
+        return conn_refused(&m->new, &m->err, SCOPE_UNIT, "the new host does not take messages now");
+    conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
+    c->doomed = true;
+    if (c->msg == NULL) {
+        end_doomed(m);
+    } else if (imapc_refused(m->new.imap, c->append_id)) {
+        c->msg->status = MSG_SENT;
+        c->msg->asked = false;
+        c->msg = NULL; /* the rest of its body is dropped */
+        end_doomed(m);
+    }
+    return 0;
+}
+
 static int on_appended(struct mover *m)
 {
     struct copy *c = &m->copy;
@@ -302,14 +338,8 @@ static int on_appended(struct mover *m)
     if (!ours)
         return 0;
     c->in_flight--;
-    if (c->open && m->new.id == c->append_id) {
-        if (c->msg == NULL || m->new.cond == COND_OK || (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)))
-            return mover_fail(m, E_CLOSED, SCOPE_UNIT, "the new host answered APPEND before its end");
-        c->msg->status = MSG_SENT; /* it declined the literal; the rest of the body is dropped */
-        c->msg->asked = false;
-        c->msg = NULL;
-        c->open = false;
-    }
+    if (c->open && m->new.id == c->append_id)
+        return answered_early(m);
     c->closed = false;
     if (m->new.cond == COND_OK) {
         c->group_limit = c->alone ? 1 : next_limit(m);
@@ -321,7 +351,8 @@ static int on_appended(struct mover *m)
     }
     if (is_temporary(&m->new))
         return conn_refused(&m->new, &m->err, SCOPE_UNIT, "the new host does not take messages now");
-    refused(m, b);
+    conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
+    refuse_command(m, b, m->new.id);
     return 0;
 }
 

@@ -15,6 +15,10 @@ enum {
     SAFE_TRIES = 4 /* other names to try where the new host refuses one */
 };
 
+/* RFC 6154. \All and \Flagged are views of other mailboxes: nothing is carried into those. */
+enum { SPECIAL_USES = 5 };
+static const char *const special_uses[SPECIAL_USES] = {"\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"};
+
 enum mirror_phase { MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
 
 /* One mailbox of the old host on its way to becoming a unit. */
@@ -22,6 +26,8 @@ struct entry {
     char *old, *view, *new; /* new: NULL until chosen */
     bool folder, subscribed, listed;
     bool exists; /* on new */
+    bool use_special; /* goes to the new host's own mailbox for that use */
+    int special; /* place in special_uses + 1, 0: none */
     unsigned tries;
     uint32_t create_id, subscribe_id;
     char *reason; /* why it could not be created */
@@ -37,6 +43,7 @@ struct tree {
     bool has_ns;
     char sep;
     struct hash *names; /* on new: the names that exist */
+    char *special[SPECIAL_USES]; /* on new: who has them */
 };
 
 struct mirror {
@@ -46,14 +53,25 @@ struct mirror {
     struct tree old, new;
     struct entry *entries;
     size_t n, next, in_flight;
+    bool special_taken[SPECIAL_USES];
     struct store_wait wait;
     struct err err;
 };
 
 static void mirror_step(struct task *t);
 
+static int special_of(struct slice flags)
+{
+    for (int i = 0; i < SPECIAL_USES; i++)
+        if (imap_flag_in(flags, special_uses[i]))
+            return i + 1;
+    return 0;
+}
+
 static void tree_free(struct tree *t)
 {
+    for (int i = 0; i < SPECIAL_USES; i++)
+        free(t->special[i]);
     conn_close(&t->conn);
     imap_namespace_free(&t->ns);
     hash_free(&t->names);
@@ -150,6 +168,14 @@ static void ask_tree(struct tree *t)
     t->asked += 3;
 }
 
+static void learn_new(struct tree *t, const struct list_data *d, struct slice name)
+{
+    int special = special_of(d->flags);
+    hash_put(t->names, name, t);
+    if (special != 0 && t->special[special - 1] == NULL)
+        t->special[special - 1] = slice_dup(name);
+}
+
 static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsub)
 {
     struct list_data d = {0};
@@ -163,7 +189,7 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
         bool folder = missing || imap_flag_in(d.flags, "\\Noselect");
         if (t == &m->new) {
             if (!lsub && !missing)
-                hash_put(t->names, buf_slice(&canon), t);
+                learn_new(t, &d, buf_slice(&canon));
         } else if (m->n < MAX_MAILBOXES) {
             struct entry *e = entry_find(m, buf_slice(&canon));
             if (e == NULL) {
@@ -175,6 +201,7 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
             if (!lsub) {
                 e->listed = true;
                 e->folder = folder;
+                e->special = folder ? 0 : special_of(d.flags);
             }
         }
     }
@@ -258,7 +285,9 @@ static void choose(struct mirror *m, struct entry *e)
 {
     struct account *a = m->account;
     struct buf name = {0};
-    if (names_choose_new(a, slice_str(e->view), &name) != 0) {
+    if (e->use_special)
+        buf_puts(&name, m->new.special[e->special - 1]);
+    else if (names_choose_new(a, slice_str(e->view), &name) != 0) {
         e->reason = mem_strdup("the name cannot be expressed on the new host");
         e->exists = true; /* nothing to create */
     }
@@ -268,6 +297,29 @@ static void choose(struct mirror *m, struct entry *e)
     if (e->folder || hash_get(m->new.names, buf_slice(&name)) != NULL || name_is_inbox(buf_slice(&name)))
         e->exists = true;
     buf_free(&name);
+}
+
+/*
+ * "Sent Items (\Sent)" of old goes to the new host's own \Sent, whatever that is called there, unless a namesake of
+ * the new host's mailbox exists on old as well.
+ */
+static void settle_special(struct mirror *m)
+{
+    struct name_style from = account_new_style(m->account), to = account_view_style(m->account);
+    for (size_t i = 0; i < m->n; i++) {
+        struct entry *e = &m->entries[i];
+        const char *own = e->special == 0 ? NULL : m->new.special[e->special - 1];
+        struct buf namesake = {0};
+        bool exact;
+        if (own != NULL && name_map(slice_str(own), &from, &to, &namesake, &exact) == 0) {
+            struct entry key = {.view = slice_dup(buf_slice(&namesake))};
+            const struct entry *other = bsearch(&key, m->entries, m->n, sizeof(key), by_view);
+            e->use_special = (other == NULL || other == e) && !m->special_taken[e->special - 1];
+            m->special_taken[e->special - 1] |= e->use_special;
+            free(key.view);
+        }
+        buf_free(&namesake);
+    }
 }
 
 /* A second mirror after one that failed begins with an account without units. */
@@ -291,6 +343,7 @@ static void plan(struct mirror *m)
     forget_units(m->account);
     set_styles(m);
     settle_entries(m);
+    settle_special(m);
     for (size_t i = 0; i < m->n; i++)
         choose(m, &m->entries[i]);
     m->phase = MI_CREATE;

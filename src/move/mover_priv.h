@@ -68,6 +68,7 @@ struct copy {
     struct copy_msg *msg; /* NULL: it is dropped */
     bool in_body;
     /* what is going out */
+    bool doomed;          /* the command that is open was refused already */
     bool open, closed;    /* MULTIAPPEND: one command for a group of messages; closed: its reply is due */
     uint32_t append_id;
     uint64_t group_bytes;

@@ -178,6 +178,7 @@ void account_deleted(struct account *a, struct unit *u, struct store_wait *wait)
 {
     struct store_batch *b = account_batch(a);
     unit_stop(u);
+    account_wake(a); /* who waited for it */
     names_del(a, u);
     unit_enter(u, UNIT_DELETED);
     unit_put(b, u);

@@ -196,14 +196,16 @@ void unit_stop(struct unit *u)
     }
 }
 
-static void end_waiting(struct unit *u)
+static void end_waiting(struct unit *u, bool failed)
 {
     struct list *it;
     list_for_each(it, &u->account->users)
     {
         struct account_user *user = container_of(it, struct account_user, node);
-        if (user->waiting == u)
+        if (user->waiting == u) {
             user->waiting = NULL;
+            user->failed = failed ? u : NULL;
+        }
         task_wake(user->task);
     }
 }
@@ -223,7 +225,7 @@ void unit_mover_done(struct unit *u, int result, const struct err *e)
         log_event(log_of(u), LOG_WARN, "copy_failed", log_s("account", a->rec.name),
                   log_s("unit", u->rec.view_name), log_s("class", err_name(e->code)), log_e(e));
     }
-    end_waiting(u);
+    end_waiting(u, result != 0);
     task_wake(&a->all->task);
     account_release(a);
 }
@@ -232,18 +234,19 @@ enum readiness unit_touch(struct unit *u, struct account_user *user, struct err 
 {
     if (u->rec.home == HOME_NEW || u->rec.kind == UNIT_FOLDER)
         return STATE_READY;
+    if (u->rec.state == UNIT_DELETED) {
+        err_set(e, E_NOTFOUND, SCOPE_UNIT, "the mailbox was deleted");
+        return STATE_FAILED;
+    }
     if (u->mover == NULL && !u->in_queue) {
-        if (worker_now_ms(u->account->all->env->worker) < u->retry_at_ms) {
+        bool told = user->failed != u; /* this user waited for it and was not told yet */
+        user->failed = NULL;
+        if (!told || worker_now_ms(u->account->all->env->worker) < u->retry_at_ms) {
             *e = u->err;
             return STATE_FAILED;
         }
         if (u->rec.new_name[0] == '\0') {
             err_set(e, E_REFUSED, SCOPE_UNIT, "%s", u->rec.reason);
-            return STATE_FAILED;
-        }
-        if (user->waiting == u) { /* it was started for us and ended without success */
-            user->waiting = NULL;
-            *e = u->err;
             return STATE_FAILED;
         }
         unit_start(u);

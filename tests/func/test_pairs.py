@@ -136,7 +136,7 @@ def test_special_use(w):
         after = snapshot.Account(c)
     snapshot.must_equal(snapshot.compare(before, after), 'through wherryd')
     with new.connect(user) as c:
-        assert len(snapshot.mailbox(c, b'Sent').messages) == 4
+        assert len(snapshot.mailbox(c, b'Sent').messages) == len(before.mailboxes[b'INBOX.Sent Items'].messages)
         assert b'Sent Items' not in snapshot.Account(c, only=()).names
 
 

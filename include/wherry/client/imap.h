@@ -73,6 +73,8 @@ void imapc_raw(struct imapc *c, struct slice s);
  */
 void imapc_literal(struct imapc *c, uint64_t size, bool binary, bool sync);
 bool imapc_waiting(const struct imapc *c);
+/* The host answered this command, which is still being written, instead of "+ ". */
+bool imapc_refused(const struct imapc *c, uint32_t id);
 bool imapc_full(const struct imapc *c); /* stop producing; woken when there is room */
 size_t imapc_pending(const struct imapc *c);
 /* Silence is allowed (IDLE, or no command in flight is always allowed). */

@@ -38,6 +38,7 @@ struct account_user {
     struct list node;
     struct task *task;
     struct unit *waiting; /* set by unit_touch, cleared when the copy ended */
+    struct unit *failed;  /* the copy that it waited for ended without success; unit_touch tells and clears */
 };
 
 /*
