@@ -65,29 +65,29 @@ def kill_many(w, new, kills, seed, sign_in='master', old=None):
         assert c.cmd(b'SELECT INBOX').ok
     whole = time.monotonic() - start
     compare(w, d, user, before)
-    done = accounts = resumed = 0
+    done = accounts = 0
     while done < kills:
         accounts += 1
         user, before = account(w, old, new, 300, 'crash-%s-%d' % (seed, accounts))
-        here = 0
-        while done < kills and here < 12:
+        for _ in range(12):
             t, got = select_in_background(d, user)
-            # Later kills of one account find less left to do.
-            time.sleep(r.uniform(0.02, whole * (1.0 if here < 6 else 0.6)))
+            time.sleep(r.uniform(0.01, whole))
             d.kill()
             t.join(20)
             ended = bool(got) and getattr(got[0], 'ok', False)
             d.start()
             if ended:
+                # Less is left to do after each kill, and the machine may have been busy when `whole` was taken.
+                whole = max(whole * 0.85, 0.05)
                 break
             done += 1
-            here += 1
+            if done == kills:
+                break
         with d.connect(user) as c:
             reply = c.cmd(b'SELECT INBOX')
             assert reply.ok, reply
-        resumed += here > 0
         compare(w, d, user, before)
-    assert accounts < 40, 'nearly every copy ended before it was killed'
+    assert accounts <= kills, 'nearly every copy ended before it was killed'
 
 
 def test_kill_50(w):
