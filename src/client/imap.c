@@ -435,7 +435,9 @@ static bool own_event(struct imapc *c, struct imapc_event *ev)
 
 void imapc_next(struct imapc *c, struct imapc_event *ev)
 {
-    memset(ev, 0, sizeof(*ev));
+    ev->kind = IMAPC_NONE; /* the rest is zeroed by the codec, or below: this runs for every token */
+    ev->id = 0;
+    ev->err = NULL;
     if (c->used > 0) {
         buf_consume(stream_in(c->stream), c->used);
         c->used = 0;
@@ -452,7 +454,7 @@ void imapc_next(struct imapc *c, struct imapc_event *ev)
         }
         buf_consume(stream_in(c->stream), c->used);
         c->used = 0;
-        memset(ev, 0, sizeof(*ev));
+        ev->id = 0;
     }
     memset(ev, 0, sizeof(*ev));
     if (c->state == IC_FAILED) {

@@ -45,8 +45,9 @@ struct reply {
 enum reply_kind reply_kind_of(struct slice name);
 
 /*
- * Feeds one event from RESP_BEGIN to RESP_END. Writes to out what the client is to see of it; what was written is never
- * taken back, so the caller may send it at any time. For the gathered kinds it only sets r->kind (at RESP_BEGIN).
+ * Feeds one event from RESP_BEGIN to RESP_END. Writes to out what the client is to see of it; what
+ * was written is never taken back, so the caller may send it at any time. For the gathered kinds it
+ * only sets r->kind (at RESP_BEGIN).
  */
 void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *in,
                 struct buf *out);

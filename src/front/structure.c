@@ -36,16 +36,27 @@ static struct slice without_end(struct slice name, char sep)
                : name;
 }
 
+/* A name without contents in the view may be a mailbox on new already, where new knows no such
+ * names. */
+static bool only_folder_exists(struct session *s, const struct resp *r, struct slice view)
+{
+    struct unit *u = account_find(s->account, view);
+    return r->cond == COND_NO && slice_is_nocase(r->code, "ALREADYEXISTS") && u != NULL &&
+           unit_record(u)->kind == UNIT_FOLDER;
+}
+
 void create_done(struct session *s, struct flight *f, const struct resp *r)
 {
-    if (r->cond != COND_OK) {
+    struct slice view = without_end(buf_slice(&f->view_name), account_view_style(s->account).sep);
+    struct slice name = without_end(buf_slice(&f->new_name), account_new_style(s->account).sep);
+    struct resp ok = {.kind = RESP_TAGGED, .cond = COND_OK};
+    bool exists = only_folder_exists(s, r, view);
+    if (r->cond != COND_OK && !exists) {
         upstream_put_tagged(s, f, r, session_out(s));
         return;
     }
-    struct slice view = without_end(buf_slice(&f->view_name), account_view_style(s->account).sep);
-    struct slice name = without_end(buf_slice(&f->new_name), account_new_style(s->account).sep);
     account_created(s->account, view, name, waiter(s));
-    commit(s, f, r);
+    commit(s, f, exists ? &ok : r);
 }
 
 /*
