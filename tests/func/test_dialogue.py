@@ -1,6 +1,7 @@
 """Dialogues with wherryd, mostly raw: what the old host answered before the move is what the view answers after it."""
 
 import imaplib
+import random
 import re
 import ssl
 import threading
@@ -90,6 +91,41 @@ def test_search_and_fetch_as_before(w):
             if want != got:
                 bad.append('%s\n    old:     %.300r\n    wherryd: %.300r' % (q, want, got))
         assert not bad, '%d of %d answers differ:\n  %s' % (len(bad), len(asked), '\n  '.join(bad[:8]))
+
+
+def random_set(r, top):
+    def one():
+        return '*' if r.random() < 0.1 else str(r.choice((r.randint(1, top), r.randint(1, top * 3), 1)))
+    return ','.join(one() if r.random() < 0.5 else one() + ':' + one() for _ in range(r.randint(1, 6)))
+
+
+def random_key(r, top, depth=0):
+    pick = r.randint(0, 9 if depth < 3 else 5)
+    if pick < 3:
+        return 'UID ' + random_set(r, top)
+    if pick < 6:
+        return r.choice(('SEEN', 'UNSEEN', 'FLAGGED', 'KEYWORD NonJunk', 'LARGER 1000', 'ALL', 'ANSWERED', 'BEFORE 1-Jan-2012'))
+    if pick < 7:
+        return 'NOT ' + random_key(r, top, depth + 1)
+    if pick < 9:
+        return 'OR %s %s' % (random_key(r, top, depth + 1), random_key(r, top, depth + 1))
+    return '(%s)' % ' '.join(random_key(r, top, depth + 1) for _ in range(r.randint(1, 3)))
+
+
+def test_random_sets_as_before(w):
+    """Seeded random sets and search keys: the answers of old directly."""
+    s = Scene(w)
+    r = random.Random(20240602)
+    top = s.before.mailboxes[b'INBOX'].next
+    with s.old.connect(s.user) as o, s.connect() as c:
+        o.select(b'INBOX', b'EXAMINE')
+        c.select(b'INBOX')
+        for _ in range(250):
+            q = r.choice(('UID SEARCH ', 'SEARCH ')) + ' '.join(random_key(r, top) for _ in range(r.randint(1, 3)))
+            if r.random() < 0.4:
+                q = 'UID FETCH %s (FLAGS)' % random_set(r, top)
+            want, got = answers(o, q), answers(c, q)
+            assert want == got, '%s\n    old:     %r\n    wherryd: %r' % (q, want, got)
 
 
 def test_search_with_literal(w):
@@ -400,6 +436,92 @@ def test_structure(w):
         snapshot.must_equal(snapshot.compare_mailbox('Z', s.before.mailboxes[b'INBOX.A'], snapshot.mailbox(c, b'INBOX.Z')), 'Z')
     with s.old.connect(s.user) as o:
         snapshot.must_equal(snapshot.compare(s.before, snapshot.Account(o)), 'the old host')
+
+
+def test_rename_inbox(w):
+    """RENAME INBOX: refused, or the messages are in the new mailbox and INBOX is empty and there."""
+    s = Scene(w, boxes={(): 12})
+    with s.connect() as c:
+        c.select(b'INBOX')
+        c.ok(b'UNSELECT')
+        r = c.cmd(b'RENAME INBOX INBOX.Was')
+        there = names(c)
+        assert b'INBOX' in there
+        if r.ok:
+            want = [m.digest for m in s.before.mailboxes[b'INBOX'].messages.values()]
+            assert [m.digest for m in snapshot.mailbox(c, b'INBOX.Was').messages.values()] == want
+            now = snapshot.mailbox(c, b'INBOX')
+            assert not now.messages or now.validity != s.before.mailboxes[b'INBOX'].validity, now.messages
+        else:
+            assert b'INBOX.Was' not in there
+            s.same(c, b'INBOX')
+
+
+def test_uidvalidity_of_new_changes(w):
+    """Somebody replaces a moved mailbox on new: the view gets a higher UIDVALIDITY, and says no lie about UIDs."""
+    s = Scene(w)
+    with s.connect() as c, s.new.connect(s.user) as n:
+        s.same(c, b'INBOX.A')
+        c.ok(b'UNSELECT')
+        n.ok(b'RENAME A Elsewhere')
+        n.ok(b'CREATE A')
+        for k in range(3):
+            n.append(b'A', mail.message('other-%d' % k))
+        now = snapshot.mailbox(c, b'INBOX.A')
+        assert now.validity > s.before.mailboxes[b'INBOX.A'].validity, now.validity
+        assert len(now.messages) == 3
+        uid = sorted(now.messages)[1]
+        c.select(b'INBOX.A')
+        assert len(c.ok(b'UID FETCH %d (FLAGS)' % uid).lines(b'FETCH')) == 1
+        again = snapshot.mailbox(c, b'INBOX.A')
+        assert again.validity == now.validity and sorted(again.messages) == sorted(now.messages)
+
+
+def test_ten_sessions_of_one_person(w):
+    """As many as Dovecot gives one person from one address: the daemon does not need more for them."""
+    s = Scene(w, boxes={(): 10, ('A',): 10})
+    held = []
+    try:
+        with s.connect() as c:
+            s.same(c, b'INBOX')
+            s.same(c, b'INBOX.A')
+        for k in range(10):
+            c = s.connect()
+            held.append(c)
+            c.select((b'INBOX', b'INBOX.A')[k % 2])
+        for c in held:
+            c.ok(b'NOOP')
+    finally:
+        for c in held:
+            c.close()
+
+
+def test_old_host_goes_away(w):
+    """What has moved is served on; what has not is refused in a word, until the old host is back."""
+    s = Scene(w, start=False)
+    s.old = w.dovecot('.', extra='# goes away in its test')
+    s.user = w.user(s.old, s.new)
+    w.filled(s.old, s.user, {(): 12, ('A',): 8, ('B',): 5})
+    with s.old.connect(s.user) as o:
+        s.before = snapshot.Account(o)
+    s.d = w.wherryd(s.old, s.new, more={'copy': 'retry_seconds = 1\n'})
+    with s.connect() as c:
+        s.same(c, b'INBOX')
+        s.old.stop()
+        s.same(c, b'INBOX')
+        assert c.append(b'INBOX', mail.message('meanwhile')).ok
+        c.no(b'SELECT INBOX.A')
+        c.no(b'STATUS INBOX.B (MESSAGES)')
+        c.ok(b'LIST "" *')
+        assert c.select(b'INBOX').ok
+        s.old.start()
+
+        def back():
+            return c.cmd(b'SELECT INBOX.A').ok
+        until(back, 20, 'the mailbox to move')
+        s.same(c, b'INBOX.A')
+        # The session lets the old host rest for some seconds after a failure.
+        until(lambda: c.cmd(b'STATUS INBOX.B (MESSAGES)').ok, 30, 'STATUS from old')
 
 
 def test_made_on_new(w):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import subprocess
 
 from wharf import mail, snapshot
 from wharf.imap import quote
@@ -94,3 +95,72 @@ def test_quota_stops_the_mailbox(w):
     with d.connect(user) as c:
         after = snapshot.mailbox(c, b'INBOX')
     snapshot.must_equal(snapshot.compare_mailbox('INBOX', before, after), 'afterwards')
+
+
+def test_nul(w):
+    """Courier shows a NUL as it is, Dovecot would store something else: byte for byte there, or in the spool."""
+    old, new = w.courier(), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user)
+    f.messages(b'INBOX', 4)
+    f.append(b'INBOX', b'Subject: NUL\r\n\r\none\0two\r\n')
+    f.messages(b'INBOX', 4)
+    f.close()
+    with old.connect(user) as c:
+        before = snapshot.mailbox(c, b'INBOX')
+    d = w.wherryd(old, new, old_tls='starttls')
+    with d.connect(user) as c:
+        after = snapshot.mailbox(c, b'INBOX')
+    left = left_uids(d).get(b'INBOX', {})
+    snapshot.must_equal(snapshot.compare_mailbox('INBOX', before, after, left=left), 'through wherryd')
+    assert set(left) <= {5}, left
+
+
+def test_full_disk(w):
+    """No room for the store: the daemon lives and says so; with room again everything moves."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user)
+    for n in range(4):
+        name = f.create('Box %d' % n)
+        f.messages(name, 60)
+    f.close()
+    with old.connect(user) as c:
+        before = snapshot.Account(c)
+    d = w.wherryd(old, new, start=False, more={'copy': 'retry_seconds = 1\n'})
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=4m,mode=700', 'tmpfs', d.store], check=True)
+    try:
+        d.start()
+        ballast = d.store + '/ballast'
+        with d.connect(user) as c:
+            c.select(b'INBOX')
+        with open(ballast, 'wb', 0) as b:
+            try:
+                while b.write(b'x' * 4096):
+                    pass
+            except OSError:
+                pass
+        with d.connect() as c:
+            if c.cmd(b'LOGIN %s pw' % user.encode()).ok:
+                for n in range(4):
+                    c.cmd(b'SELECT "INBOX.Box %d"' % n)
+                c.cmd(b'NOOP')
+        assert d.process.alive()
+        os.unlink(ballast)
+
+        def all_moved():
+            try:
+                with d.connect(user) as c:
+                    return all(c.cmd(b'SELECT "INBOX.Box %d"' % n).ok for n in range(4))
+            except (OSError, EOFError):
+                return False
+        until(all_moved, 30, 'the mailboxes to move once there is room')
+        with d.connect(user) as c:
+            snapshot.must_equal(snapshot.compare(before, snapshot.Account(c)), 'afterwards')
+        d.stop()
+        w.daemons.remove(d)
+    finally:
+        if d.process:
+            d.process.stop()
+            d.process = None
+        subprocess.run(['umount', d.store], check=True)
