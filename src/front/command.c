@@ -163,6 +163,7 @@ static bool command_translate(struct session *s)
         return refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
     if (s->touch == NULL)
         return command_run(s);
+    s->awake_ms = session_now(s);
     session_enter(s, S_TOUCH);
     return true;
 }
@@ -214,6 +215,15 @@ bool state_drain(struct session *s)
     return command_translate(s);
 }
 
+/* A large copy outlasts what hosts allow a silent connection. The reply is nobody's. */
+static void keep_awake(struct session *s)
+{
+    if (session_now(s) - s->awake_ms < KEEP_AWAKE_SECONDS * 1000)
+        return;
+    s->awake_ms = session_now(s);
+    (void)imapc_command(s->new_, "NOOP");
+}
+
 /* A client that went away does not stop the copy, but nobody waits for it any more. */
 bool state_touch(struct session *s)
 {
@@ -228,6 +238,7 @@ bool state_touch(struct session *s)
         timer_stop(&s->beat);
         return command_run(s);
     case STATE_BUSY:
+        keep_awake(s);
         unit_progress(s->touch, &done, &total);
         session_progress(s, s->cmd.tag, done, total, "Moving this mailbox to the new server");
         return false;

@@ -47,7 +47,7 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
 {
     r->kind = reply_kind_of(in->name);
     r->depth = r->item = 0;
-    r->value = r->emitted = false;
+    r->value = r->emitted = r->closed = r->pass = false;
     r->num = in->num;
     bool gathered = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ESEARCH;
     bool mailbox = r->kind != REPLY_LIST && r->kind != REPLY_STATUS;
@@ -98,6 +98,7 @@ static void item_name(struct reply *r, const struct tok *t, struct buf *out)
         return;
     before_item(r, out);
     buf_put_slice(out, t->raw);
+    r->pass = t->kind == TOK_LITERAL;
 }
 
 static void put_item(struct reply *r, struct buf *out, const char *before, uint64_t n,
@@ -127,15 +128,16 @@ static void fetch_tok(struct reply *r, const struct reply_view *v, const struct 
                       struct buf *out)
 {
     if (r->depth == 0) {
-        if (t->kind == TOK_OPEN)
+        if (t->kind == TOK_OPEN && !r->closed)
             r->depth = 1;
         return;
     }
-    if (r->depth == 1 && !r->value) {
+    if (r->depth == 1 && (!r->value || t->kind == TOK_CLOSE)) {
         if (t->kind == TOK_CLOSE) {
             if (r->emitted)
                 buf_putc(out, ')');
             r->depth = 0;
+            r->closed = true;
         } else {
             item_name(r, t, out);
         }
@@ -145,10 +147,12 @@ static void fetch_tok(struct reply *r, const struct reply_view *v, const struct 
         r->depth++;
     else if (t->kind == TOK_CLOSE)
         r->depth--;
-    if (r->item == ITEM_OTHER)
+    if (r->item == ITEM_OTHER) {
         put_raw(out, t);
-    else if (t->kind != TOK_OPEN && t->kind != TOK_CLOSE)
+        r->pass = t->kind == TOK_LITERAL;
+    } else if (t->kind != TOK_OPEN && t->kind != TOK_CLOSE) {
         held_value(r, v, t, out);
+    }
     if (r->depth == 1)
         r->value = false;
 }
@@ -185,9 +189,11 @@ static void number_tok(struct reply *r, const struct reply_view *v, const struct
 static void feed_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
                      struct buf *out)
 {
+    r->pass = false;
     switch (r->kind) {
     case REPLY_PASS:
         put_raw(out, t);
+        r->pass = t->kind == TOK_LITERAL;
         break;
     case REPLY_FETCH:
         fetch_tok(r, v, t, out);
@@ -217,7 +223,7 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
     if (in->kind == RESP_TOK) {
         feed_tok(r, v, &in->tok, out);
     } else if (in->kind == RESP_BYTES) {
-        if (r->kind == REPLY_PASS || (r->kind == REPLY_FETCH && r->item == ITEM_OTHER))
+        if (r->pass)
             buf_put_slice(out, in->bytes);
     } else if (in->kind == RESP_END) {
         if (r->kind != REPLY_FETCH || r->emitted)
@@ -227,7 +233,7 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
 
 bool reply_passes_bytes(const struct reply *r)
 {
-    return r->kind == REPLY_FETCH && r->emitted && r->item == ITEM_OTHER;
+    return r->pass;
 }
 
 static int esearch_pair(const struct reply_view *v, bool uid, struct slice name, struct slice value,

@@ -37,7 +37,8 @@ struct reply_view {
 struct reply {
     enum reply_kind kind;
     unsigned depth, item;
-    bool value, emitted;
+    bool value, emitted, closed;
+    bool pass;         /* the literal that follows goes to the client */
     uint32_t num;      /* of the FETCH */
     uint64_t unmapped; /* UIDs left out because the map has none; grows */
 };

@@ -26,7 +26,8 @@ enum {
     STALL_SECONDS = 300,      /* half a command or message, or a client that does not read */
     OLD_REST_SECONDS = 30, /* an unused connection to the old host is closed then, a failed one not
                               retried before */
-    LOGOUT_MS = 5000       /* how long LOGOUT waits for commands in flight */
+    KEEP_AWAKE_SECONDS = 240,
+    LOGOUT_MS = 5000 /* how long LOGOUT waits for commands in flight */
 };
 
 #define SESSION_STATES(X)                                                                          \
@@ -96,8 +97,8 @@ struct flight {
 /* ---- parts of a session ---- */
 
 struct sign_in_try {
-    struct buf login, key; /* as typed; the account's */
-    struct secret password;
+    struct buf login, key;  /* as typed; the account's */
+    struct secret password; /* kept for STATUS of what is still on old; wiped at the end */
     unsigned attempts;
     bool login_mechanism; /* AUTHENTICATE LOGIN rather than PLAIN */
     char tag[64];         /* of the command; longer tags are refused before sign-in */
@@ -164,6 +165,7 @@ struct session {
     struct tr_out args;
     bool nothing;
     struct unit *touch;
+    uint64_t awake_ms; /* while it waits for a copy: new was last spoken to */
     struct append append;
     struct lister *list;
     struct store_wait wait;
