@@ -122,7 +122,11 @@ void batch_add(struct mover *m, struct batch *b, const struct fetch *f)
     msg->seq = f->seq;
     msg->uid = f->uid;
     msg->when = f->when;
-    msg->asked = true;
+    for (size_t i = 0; i < m->n_nuls; i++)
+        if (m->nuls[i] == f->uid) {
+            msg->status = MSG_REFUSED;
+            msg->reason = batch_store_text(b, SLICE_LIT("it holds a NUL byte, which IMAP cannot carry"));
+        }
     flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
     msg->flags = batch_store_text(b, buf_slice(&flags));
     msg->date = f->has_date ? batch_store_text(b, buf_slice(&f->date)) : 0;
@@ -157,7 +161,7 @@ static void fill_intent(const struct mover *m, const struct batch *b, struct sto
     i->msgs = mem_array(b->n + 1, sizeof(*i->msgs));
     for (uint32_t k = 0; k < b->n; k++) {
         const struct copy_msg *c = &b->msgs[k];
-        if (stored && c->status != MSG_STORED)
+        if (stored ? c->status != MSG_STORED : c->status == MSG_REFUSED)
             continue;
         i->msgs[i->n++] = (struct intent_msg){
             .old_uid = c->uid, .new_uid = c->new_uid, .size = c->size, .date = c->when};

@@ -186,6 +186,19 @@ static int on_old_tagged(struct mover *m)
     return 0;
 }
 
+/*
+ * IMAP's literals carry no NUL (RFC 3501 section 9, CHAR8). Some hosts refuse it, some store another byte in silence, so such a
+ * message belongs into the spool. It shows only in the middle of an APPEND: that is broken off before its end,
+ * whereupon nothing of it is stored, and the copy goes on knowing.
+ */
+static int found_nul(struct mover *m, uint32_t uid)
+{
+    m->nuls = mem_grow(m->nuls, m->n_nuls + 1, sizeof(*m->nuls));
+    m->nuls[m->n_nuls++] = uid;
+    m->again = true;
+    return mover_fail(m, E_REFUSED, SCOPE_MESSAGE, "message %u holds a NUL", uid);
+}
+
 /* A body for the spool, or one of the batch in hand, or one to drop. */
 static int on_body(struct mover *m, enum conn_event ev)
 {
@@ -195,6 +208,8 @@ static int on_body(struct mover *m, enum conn_event ev)
     }
     if (ev == CONN_BODY)
         return body_begin(m);
+    if (c->msg != NULL && m->old.bytes.n > 0 && memchr(m->old.bytes.p, 0, m->old.bytes.n) != NULL)
+        return found_nul(m, c->msg->uid);
     if (c->msg != NULL)
         imapc_put(m->new.imap, m->old.bytes);
     if (ev == CONN_BODY_END)

@@ -94,6 +94,7 @@ void mover_abort(struct mover **mp)
         return;
     let_go(m);
     task_stop(&m->task);
+    free(m->nuls);
     free(m);
     *mp = NULL;
 }
@@ -111,6 +112,7 @@ static void over(struct mover *m, int result)
         unit_put(b, u);
         store_submit(&b, NULL);
     }
+    free(m->nuls);
     free(m);
     unit_mover_done(u, result, &e);
 }
@@ -120,6 +122,12 @@ static void failed(struct mover *m)
 {
     bool lost = m->err.scope == SCOPE_HOST || m->err.code == E_CLOSED;
     bool worth = m->progressed ? m->restarts < MAX_RESTARTS : m->restarts < BARREN_RESTARTS;
+    if (m->again) { /* it learnt something, and goes on with that */
+        m->again = false;
+        let_go(m);
+        sign_in(m);
+        return;
+    }
     if (!lost || !worth || m->phase == MV_SIGN_IN || m->phase == MV_SWITCH) {
         over(m, m->err.code);
         return;

@@ -141,6 +141,9 @@ struct mover {
     struct err err;
     unsigned restarts;
     bool progressed; /* since the last restart */
+    bool again;      /* begin anew without counting it: see found_nul */
+    uint32_t *nuls;  /* old UIDs of messages with a NUL */
+    size_t n_nuls;
     /* MV_SEEK */
     uint32_t seek_lo, seek_hi, seek_mid, seek_uid;
     struct copy copy;
