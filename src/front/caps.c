@@ -17,6 +17,7 @@ static const enum cap_how how[CAPI_COUNT] = {
     [CAPI_ENABLE] = CAP_OWN,
     [CAPI_NAMESPACE] = CAP_OWN,
     [CAPI_CHILDREN] = CAP_OWN,
+    [CAPI_INPROGRESS] = CAP_OWN,
     [CAPI_UIDPLUS] = CAP_PASSED,
     [CAPI_IDLE] = CAP_PASSED,
     [CAPI_UNSELECT] = CAP_PASSED,

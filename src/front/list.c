@@ -115,15 +115,22 @@ bool list_run(struct session *s)
 static bool view_name(struct session *s, struct slice new_name, struct buf *out, bool *folder)
 {
     struct lister *l = s->list;
-    struct unit *u =
-        l->lsub ? hash_get(l->by_new, new_name) : account_find_new(s->account, new_name);
+    struct name_style from = account_new_style(s->account), to = account_view_style(s->account);
+    struct buf canon = {0};
+    struct unit *u;
     *folder = false;
+    if (l->lsub) {
+        name_canon(new_name, from.sep, &canon);
+        u = hash_get(l->by_new, buf_slice(&canon));
+        buf_free(&canon);
+    } else {
+        u = account_find_new(s->account, new_name);
+    }
     if (u != NULL) {
         buf_puts(out, unit_record(u)->view_name);
         *folder = unit_record(u)->kind == UNIT_FOLDER;
         return out->len > 0;
     }
-    struct name_style from = account_new_style(s->account), to = account_view_style(s->account);
     bool exact;
     return l->lsub && name_map(new_name, &from, &to, out, &exact) == 0;
 }

@@ -422,6 +422,61 @@ def test_new_host_refuses(w):
     assert 'event=sign_in_failed' in w.logged() and broken
 
 
+def test_sign_in_and_more_in_one_packet(w):
+    user, old, new = w.person()
+    new.on(rb'SELECT', SELECTED)
+    new.on(rb'FETCH', b'* 1 FETCH (UID 7)\r\n%T OK .\r\n')
+    with w.client() as c:
+        c.send(b'a LOGIN %s {2+}\r\npw\r\nb SELECT INBOX\r\nc FETCH 1 UID\r\nd LOGOUT\r\n' % user.encode())
+        got = c.rest().split(b'\r\n')
+    tagged = [x[:4] for x in got if x[:2] in (b'a ', b'b ', b'c ', b'd ')]
+    assert tagged == [b'a OK', b'b OK', b'c OK', b'd OK'], got
+    assert b'* 1 FETCH (UID %d)' % (7 + V) in got, got
+    assert b'pw' not in w.logged().encode().replace(b'step', b'')
+
+
+def test_drain(w):
+    """SIGTERM: sessions that do nothing, or idle, get BYE; one in the middle of a command gets its reply first."""
+    other = World(w.binary)
+    try:
+        quiet, _, _ = selected(other)
+        idle, new, _ = selected(other)
+        new.on(rb'IDLE', lambda conn, tag, _: conn.send(b'+ idling\r\n'))
+        idle.send(b'i IDLE\r\n')
+        idle.line()
+        busy, new, _ = selected(other)
+        guest = other.client()
+
+        def slowly(conn, tag, _):
+            time.sleep(1)
+            conn.send(b'* 1 FETCH (UID 7)\r\n' + tag + b' OK .\r\n')
+        new.on(rb'FETCH', slowly)
+        busy.send(b'f FETCH 1 UID\r\n')
+        new.saw(rb'FETCH')
+        other.process.send_signal(signal.SIGTERM)
+        for c in (quiet, idle, guest):
+            got = c.rest()
+            assert got.startswith(b'* BYE '), got
+        got = busy.rest()
+        assert got.startswith(b'* 1 FETCH (UID %d)\r\nf OK .\r\n* BYE ' % (7 + V)), got
+        assert other.process.wait(10) == 0
+    finally:
+        other.stop()
+
+
+def test_lists_of_many(w):
+    """Ten thousand mailboxes, to a client that reads late."""
+    user, old, new = w.person()
+    with w.client(user) as c:
+        names = [b'box%05d' % i for i in range(10000)]
+        new.on(rb'LIST "" "\*"', b''.join(b'* LIST () "/" %s\r\n' % x for x in names) + b'%T OK .\r\n')
+        c.send(b'l LIST "" *\r\n')
+        time.sleep(1)
+        lines, reply = c.until(b'l')
+        assert reply.startswith(b'OK') and len(lines) == len(names), (len(lines), reply)
+        assert lines[77] == b'* LIST (\\HasNoChildren) "." "INBOX.box00077"', lines[77]
+
+
 def test_client_syntax(w):
     c, new, _ = selected(w)
     for text in (b'FETCH', b'FETCH 1', b'FETCH 1 (FLAGS', b'FETCH 0 FLAGS', b'FETCH 1 X-GM-MSGID', b'UID', b'UID FOO 1',

@@ -49,7 +49,8 @@
     X(PREVIEW, "PREVIEW")                                                                          \
     X(SAVEDATE, "SAVEDATE")                                                                        \
     X(REPLACE, "REPLACE")                                                                          \
-    X(COMPRESS_DEFLATE, "COMPRESS=DEFLATE")
+    X(COMPRESS_DEFLATE, "COMPRESS=DEFLATE")                                                        \
+    X(INPROGRESS, "INPROGRESS")
 
 enum imap_cap_index {
 #define X(id, name) CAPI_##id,
