@@ -477,6 +477,72 @@ def test_lists_of_many(w):
         assert lines[77] == b'* LIST (\\HasNoChildren) "." "INBOX.box00077"', lines[77]
 
 
+DIALOGUE = (b'a LOGIN %s {2+}\r\npw\r\nb SELECT INBOX\r\nc UID FETCH 1:* (UID BODY[])\r\nd APPEND INBOX (\\Seen) {5+}\r\nhello\r\n'
+            b'e LIST "" *\r\nf STATUS INBOX.Other (UIDNEXT)\r\ng CREATE INBOX.Made\r\nh UID SEARCH UID 1:5 TEXT {3+}\r\nabc\r\n'
+            b'i UID COPY %d INBOX.Other\r\nj IDLE\r\nDONE\r\nk CLOSE\r\nl LOGOUT\r\n')
+
+
+def talkative(w):
+    user, old, new = w.person('Other')
+    new.on(rb'SELECT', SELECTED)
+    new.on(rb'UID FETCH', b'* 1 FETCH (UID 7 BODY[] {300}\r\n' + b'x' * 300 + b' FLAGS (\\Seen))\r\n%T OK .\r\n')
+
+    def idle(conn, tag, _):
+        conn.send(b'+ idling\r\n')
+        conn.wire.line()
+        conn.send(tag + b' OK .\r\n')
+    new.on(rb'IDLE', idle)
+    return user, old, new, DIALOGUE % (user.encode(), 7 + V)
+
+
+def test_half_closed_client(w):
+    """One that sends all it has and says it is done still gets every reply."""
+    user, _, _, text = talkative(w)
+    with w.client() as c:
+        c.send(text[:text.index(b'l LOGOUT')])
+        c.wire.sock.shutdown(socket.SHUT_WR)
+        got = c.rest()
+    for tag in b'abcdefghijk':
+        assert b'\n%c OK' % tag in b'\n' + got, (tag, got)
+
+
+def test_client_cut_anywhere(w):
+    """The client goes away after every third byte of a dialogue, now with FIN and now with RST."""
+    user, _, _, text = talkative(w)
+    for n in range(0, len(text), 3):
+        with w.client() as c:
+            c.send(text[:n])
+            if n % 2:
+                time.sleep(0.01)
+            c.wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\x01\0\0\0\0\0\0\0' if n % 4 < 2 else b'\0' * 8)
+    gone(w)
+
+
+def gone(w):
+    """Every session has ended."""
+    end = time.monotonic() + 15
+    while True:
+        text = w.logged()
+        began, ended = text.count('from=handshake to=guest'), text.count('event=session_end')
+        if ended >= began:
+            return
+        assert time.monotonic() < end, '%d sessions began, %d ended' % (began, ended)
+        time.sleep(0.1)
+
+
+def test_hosts_cut_anywhere(w):
+    """Either host ends each connection after so many bytes: the client gets an answer or an end, never silence."""
+    for side in (0, 1):
+        for n in list(range(0, 400, 9)) + list(range(400, 1600, 25)):
+            user, old, new, text = talkative(w)
+            (old, new)[side].cut = 60 + n
+            with w.client() as c:
+                c.send(text)
+                got = c.rest()
+            assert b'\nl OK' in got or b'* BYE' in got or b'FETCH (UID' in got, (side, n, got)
+    gone(w)
+
+
 def test_client_syntax(w):
     c, new, _ = selected(w)
     for text in (b'FETCH', b'FETCH 1', b'FETCH 1 (FLAGS', b'FETCH 0 FLAGS', b'FETCH 1 X-GM-MSGID', b'UID', b'UID FOO 1',

@@ -106,6 +106,7 @@ class Scripted:
     def __init__(self, boxes):
         self.boxes, self.rules, self.seen = list(boxes), [], []
         self.lost = 0  # connections that ended in the middle of a command
+        self.cut = None  # a connection ends after so many bytes of answers
 
     def on(self, pattern, answer):
         self.rules.insert(0, (re.compile(pattern, re.S | re.I), answer))
@@ -126,10 +127,17 @@ class Served:
 
     def __init__(self, host, wire):
         self.host, self.wire, self.script = host, wire, Scripted(())
-        self.user = None
+        self.user, self.sent = None, 0
 
     def send(self, data):
-        self.wire.send(data, self.host.slow)
+        if self.script.cut is None:
+            self.wire.send(data, self.host.slow)
+            return
+        left = self.script.cut - self.sent
+        self.sent += len(data)
+        self.wire.send(data[:max(left, 0)], self.host.slow)
+        if left < len(data):
+            raise Gone()
 
     def command(self):
         """(tag, command), literals inline as {n}CRLF bytes."""
