@@ -1,5 +1,6 @@
 """Whatever breaks during a copy, in the end every message is there once."""
 
+import os
 import random
 import threading
 import time
@@ -8,6 +9,8 @@ from wharf import mail, snapshot
 from wharf.world import until
 
 KILLS = 50
+# Another number kills at other moments; the tests say which they took.
+SEED = int(os.environ.get('WHERRY_SEED', '0'))
 
 
 def account(w, old, new, count, seed, size=0):
@@ -55,6 +58,7 @@ def compare(w, d, user, before):
 def kill_many(w, new, kills, seed, sign_in='master', old=None):
     """Kill the daemon at `kills` moments of copies of a few hundred messages; when one has come to its end, it is
     compared and the next begins."""
+    seed += SEED * 100
     r = random.Random(seed)
     old = old or w.dovecot('.')
     # How long an undisturbed copy takes here, sign-in included.
@@ -130,7 +134,7 @@ def test_connection_to_new_breaks(w):
     total = sum(m.size for m in before.messages.values())
     d = w.wherryd(old, w.via(new), new_tls='none', more={'copy': 'retry_seconds = 1\n'})
     relay = d.new.relay
-    r = random.Random(5)
+    r = random.Random(5 + SEED * 100)
     for n in range(12):
         relay.cut = relay.up + r.randint(100, total // 6)
         t, got = select_in_background(d, user)
@@ -148,7 +152,7 @@ def test_connection_to_old_breaks(w):
     user, before = account(w, old, new, 200, 'broken start', size=8000)
     d = w.wherryd(w.via(old), new, old_tls='none', more={'copy': 'retry_seconds = 1\n'})
     relay = d.old.relay
-    r = random.Random(6)
+    r = random.Random(6 + SEED * 100)
     for n in range(8):
         t, got = select_in_background(d, user)
         time.sleep(r.uniform(0.02, 0.3))
@@ -164,7 +168,7 @@ def test_new_host_crashes(w):
     old, new = w.dovecot('.'), w.dovecot('/', store='sdbox', extra='# crashed by its test')
     user, before = account(w, old, new, 250, 'new crashes')
     d = w.wherryd(old, new, more={'copy': 'retry_seconds = 1\n'})
-    r = random.Random(7)
+    r = random.Random(7 + SEED * 100)
     for n in range(4):
         t, got = select_in_background(d, user)
         time.sleep(r.uniform(0.05, 0.4))
