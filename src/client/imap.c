@@ -433,16 +433,35 @@ static bool own_event(struct imapc *c, struct imapc_event *ev)
     return false;
 }
 
+static void consume_used(struct imapc *c)
+{
+    if (c->used == 0)
+        return;
+    buf_consume(stream_in(c->stream), c->used);
+    c->used = 0;
+    stream_resume(c->stream);
+}
+
+struct slice imapc_peek(struct imapc *c)
+{
+    if (c->state != IC_READY || c->tell_ready || !imap_resp_idle(&c->reader))
+        return slice_str("");
+    consume_used(c);
+    return buf_slice(stream_in(c->stream));
+}
+
+void imapc_skip(struct imapc *c, size_t n)
+{
+    c->used = n;
+    consume_used(c);
+}
+
 void imapc_next(struct imapc *c, struct imapc_event *ev)
 {
     ev->kind = IMAPC_NONE; /* the rest is zeroed by the codec, or below: this runs for every token */
     ev->id = 0;
     ev->err = NULL;
-    if (c->used > 0) {
-        buf_consume(stream_in(c->stream), c->used);
-        c->used = 0;
-        stream_resume(c->stream);
-    }
+    consume_used(c);
     if (c->timer.fired && silent_too_long(c))
         fail(c, E_TIMEOUT, "no answer for %u seconds", (unsigned)(c->timeout_ms / 1000));
     while (c->state != IC_FAILED && !c->tell_ready && follow_stream(c)) {

@@ -313,6 +313,20 @@ static void on_event(struct session *s, enum unit_home side, const struct imapc_
     }
 }
 
+/* Lines that need no looking at token by token. True when there were any. */
+static bool pass_lines(struct session *s)
+{
+    if (s->n_flights == 0 || s->selecting.on || !s->view.open || s->midline || s->gathering)
+        return false;
+    struct slice in = imapc_peek(s->new_);
+    if (in.n < 16)
+        return false;
+    size_t n = reply_fast(&s->view, in, &s->out);
+    if (n > 0)
+        imapc_skip(s->new_, n);
+    return n > 0;
+}
+
 bool upstream_pump(struct session *s, enum unit_home side)
 {
     bool any = false;
@@ -322,6 +336,11 @@ bool upstream_pump(struct session *s, enum unit_home side)
         if (c == NULL)
             break;
         s->append.waiting = side == HOME_NEW && imapc_waiting(c);
+        if (side == HOME_NEW && pass_lines(s)) {
+            any = true;
+            session_flush(s);
+            continue;
+        }
         imapc_next(c, &ev);
         if (ev.kind == IMAPC_NONE)
             break;

@@ -81,6 +81,49 @@ static void fetches(void **state)
     uidmap_free(&map);
 }
 
+/* The short way makes the same, and takes no more than it understands. */
+static void plain_lines(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map};
+    static const struct {
+        const char *in, *out; /* out NULL: left for the long way */
+    } rows[] = {
+        {"* 1 FETCH (UID 1 FLAGS (\\Seen $x))\r\n", "* 1 FETCH (UID 10 FLAGS (\\Seen $x))\r\n"},
+        {"* 7 FETCH (FLAGS () UID 15 RFC822.SIZE 9)\r\n",
+         "* 7 FETCH (FLAGS () UID 29 RFC822.SIZE 9)\r\n"},
+        {"* 7 FETCH (UID 4294967295)\r\n", NULL},
+        {"* 7 FETCH (INTERNALDATE \" 1-Jan-2020 00:00:00 +0000\" UID 100)\r\n",
+         "* 7 FETCH (INTERNALDATE \" 1-Jan-2020 00:00:00 +0000\" UID 5000)\r\n"},
+        {"* 7 FETCH (UID 50)\r\n", NULL},
+        {"* 7 FETCH (UID 1)\n", NULL},
+        {"* 7 FETCH (UID 1) \r\n", NULL},
+        {"* 7 FETCH (UID 1", NULL},
+        {"* 7 FETCH ()\r\n", NULL},
+        {"* 7 FETCH (UID 1 )\r\n", NULL},
+        {"* 7 FETCH (FLAGS (a  b))\r\n", NULL},
+        {"* 7 FETCH (FLAGS (a \"b\"))\r\n", NULL},
+        {"* 7 FETCH (BODY[] {1}\r\nx UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ (1) UID 1)\r\n", NULL},
+        {"* 7 EXISTS\r\n", NULL},
+        {"* 0 FETCH (UID 1)\r\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buf in = {0}, out = {0};
+        buf_puts(&in, rows[i].in);
+        size_t used = reply_fast(&v, buf_slice(&in), &out);
+        assert_int_equal(used, rows[i].out != NULL ? in.len : 0);
+        assert_string_equal(buf_cstr(&out), rows[i].out != NULL ? rows[i].out : "");
+        if (rows[i].out != NULL)
+            check(&v, rows[i].in, rows[i].out);
+        buf_free(&in);
+        buf_free(&out);
+    }
+    uidmap_free(&map);
+}
+
 static void others(void **state)
 {
     (void)state;
@@ -216,8 +259,9 @@ static void capabilities(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fetches), cmocka_unit_test(others),
-                                       cmocka_unit_test(esearch), cmocka_unit_test(codes),
-                                       cmocka_unit_test(texts),   cmocka_unit_test(capabilities)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fetches),     cmocka_unit_test(plain_lines),
+                                       cmocka_unit_test(others),      cmocka_unit_test(esearch),
+                                       cmocka_unit_test(codes),       cmocka_unit_test(texts),
+                                       cmocka_unit_test(capabilities)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

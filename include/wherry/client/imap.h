@@ -46,6 +46,12 @@ struct imapc_event {
 /* Borrowed until the next call. */
 void imapc_next(struct imapc *c, struct imapc_event *ev);
 /* Do not read further bytes from the host until imapc_next is called again: nothing to do, just stop calling it. */
+/*
+ * Between two responses, once ready: input that was received and not looked at yet, for an owner that deals with whole
+ * untagged lines by itself; imapc_skip() consumes what it took. Empty at any other time. Borrowed until the next call.
+ */
+struct slice imapc_peek(struct imapc *c);
+void imapc_skip(struct imapc *c, size_t n);
 
 bool imapc_ready(const struct imapc *c);
 uint64_t imapc_caps(const struct imapc *c);           /* CAP_BITs after sign-in */

@@ -1,0 +1,185 @@
+/*
+ * The lines of which a large FETCH is made, "* 12 FETCH (UID 345 FLAGS (\Seen))", translated whole
+ * and without tokens: a client that synchronises a large mailbox reads hundreds of thousands of
+ * them, and going token by token costs as much as the host needs to make them.
+ *
+ * Only what is plain is taken: known items without literals, escapes or nesting, and UIDs that are
+ * mapped. Everything else is left for reply_feed(), and what comes out is the same to the byte (a
+ * fuzz target holds them against each other).
+ */
+#include "config.h"
+#include "front/reply.h"
+#include <string.h>
+
+enum { MAX_LINE = 8192, GROWTH = 24 /* a number may become longer, twice at most */ };
+
+struct line {
+    const uint8_t *p, *end; /* end: at the CR */
+    uint8_t *out;
+};
+
+/* The run that the last UID was in: new in [lo, hi] is view = new + add (modulo 2^32). */
+struct run {
+    uint32_t lo, hi, add;
+};
+
+static bool find_run(const struct uidmap *m, uint32_t uid, struct run *r)
+{
+    size_t lo = 0, hi = m->n;
+    if (m->tail_new != 0 && uid >= m->tail_new) {
+        uint32_t room = UINT32_MAX - m->tail_view, reach = UINT32_MAX - m->tail_new;
+        *r = (struct run){m->tail_new, m->tail_new + (room < reach ? room : reach),
+                          m->tail_view - m->tail_new};
+        return uid <= r->hi;
+    }
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        const struct uid_run *u = &m->runs[mid];
+        if (uid < u->new) {
+            hi = mid;
+        } else if (uid - u->new >= u->len) {
+            lo = mid + 1;
+        } else {
+            *r = (struct run){u->new, u->new + (u->len - 1), u->view - u->new};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool eat(struct line *l, const char *word, size_t n)
+{
+    if ((size_t)(l->end - l->p) < n || memcmp(l->p, word, n) != 0)
+        return false;
+    l->p += n;
+    return true;
+}
+
+static void put(struct line *l, const void *p, size_t n)
+{
+    memcpy(l->out, p, n);
+    l->out += n;
+}
+
+static bool number(struct line *l, uint32_t *out)
+{
+    uint64_t n = 0;
+    const uint8_t *from = l->p;
+    while (l->p < l->end && *l->p >= '0' && *l->p <= '9' && l->p - from < 11)
+        n = n * 10 + (uint64_t)(*l->p++ - '0');
+    *out = (uint32_t)n;
+    return l->p > from && n > 0 && n <= UINT32_MAX && *from != '0';
+}
+
+static void put_number(struct line *l, uint32_t n)
+{
+    uint8_t digits[10];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    put(l, digits + i, sizeof(digits) - i);
+}
+
+/* Atoms with single spaces between them, up to the closing parenthesis, which is eaten. */
+static bool flags(struct line *l)
+{
+    const uint8_t *from = l->p;
+    bool after_space = true;
+    while (l->p < l->end && *l->p != ')') {
+        uint8_t c = *l->p++;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '\\' || c == '$' || c == '_' || c == '-';
+        if (!plain && (c != ' ' || after_space))
+            return false;
+        after_space = c == ' ';
+    }
+    if (l->p == l->end || (after_space && l->p != from))
+        return false;
+    l->p++;
+    put(l, "FLAGS (", 7);
+    put(l, from, (size_t)(l->p - from));
+    return true;
+}
+
+/* What stands between two quotes, up to and with the second. */
+static bool date(struct line *l)
+{
+    const uint8_t *from = l->p;
+    while (l->p < l->end && *l->p != '"') {
+        if (*l->p < 0x20 || *l->p > 0x7e || *l->p == '\\')
+            return false;
+        l->p++;
+    }
+    if (l->p == l->end)
+        return false;
+    l->p++;
+    put(l, "INTERNALDATE \"", 14);
+    put(l, from, (size_t)(l->p - from));
+    return true;
+}
+
+static bool item(struct line *l, const struct uidmap *m, struct run *r)
+{
+    uint32_t n;
+    if (eat(l, "UID ", 4)) {
+        if (!number(l, &n) || ((n < r->lo || n > r->hi) && !find_run(m, n, r)))
+            return false;
+        put(l, "UID ", 4);
+        put_number(l, n + r->add);
+        return true;
+    }
+    if (eat(l, "FLAGS (", 7))
+        return flags(l);
+    if (eat(l, "INTERNALDATE \"", 14))
+        return date(l);
+    if (!eat(l, "RFC822.SIZE ", 12) || !number(l, &n))
+        return false;
+    put(l, "RFC822.SIZE ", 12);
+    put_number(l, n);
+    return true;
+}
+
+static bool translate(struct line *l, const struct uidmap *m, struct run *r)
+{
+    uint32_t seq;
+    if (!eat(l, "* ", 2) || !number(l, &seq) || !eat(l, " FETCH (", 8))
+        return false;
+    put(l, "* ", 2);
+    put_number(l, seq);
+    put(l, " FETCH (", 8);
+    for (;;) {
+        if (!item(l, m, r))
+            return false;
+        if (eat(l, ")", 1))
+            break;
+        if (!eat(l, " ", 1))
+            return false;
+        put(l, " ", 1);
+    }
+    put(l, ")\r\n", 3);
+    return l->p == l->end;
+}
+
+size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out)
+{
+    struct run r = {1, 0, 0};
+    size_t used = 0;
+    if (!v->open || v->map == NULL)
+        return 0;
+    while (in.n > used) {
+        const uint8_t *at = in.p + used;
+        size_t left = in.n - used;
+        const uint8_t *lf = memchr(at, '\n', left < MAX_LINE ? left : MAX_LINE);
+        if (lf == NULL || lf - at < 2 || lf[-1] != '\r')
+            break;
+        struct line l = {at, lf - 1, buf_reserve(out, (size_t)(lf - at) + GROWTH)};
+        uint8_t *from = l.out;
+        if (!translate(&l, v->map, &r))
+            break;
+        buf_commit(out, (size_t)(l.out - from));
+        used += (size_t)(lf - at) + 1;
+    }
+    return used;
+}
