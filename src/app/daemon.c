@@ -53,6 +53,8 @@ static void use_tls(struct daemon *d, struct tls_set *t)
     d->env.tls_server = t->server;
     d->env.tls_old = t->old_host;
     d->env.tls_new = t->new_host;
+    d->env.tls_old_submission = t->old_submission;
+    d->env.tls_new_submission = t->new_submission;
 }
 
 /* ---- the configuration ---- */
@@ -166,9 +168,13 @@ static void on_terminate(struct worker *w, int signo, void *arg)
 
 /* ---- the start ---- */
 
-static void put_host(struct buf *out, const struct imap_host *h)
+static void put_host(struct buf *out, const struct mail_host *h)
 {
     size_t from = out->len;
+    if (h->host == NULL) { /* only submission is spoken */
+        buf_puts(out, "imap none");
+        return;
+    }
     buf_printf(out, "imap %s:%u", h->host, (unsigned)h->port);
     for (uint8_t *p = out->mem + out->off + from; p < out->mem + out->off + out->len; p++) {
         if (*p >= 'A' && *p <= 'Z')

@@ -32,7 +32,8 @@ int auth_check_login(const struct settings *s, struct slice login)
     if (first == ' ' || first == '@' || last == ' ' || last == '@')
         return E_INVAL;
     if (contains(login, s->old_imap.master_separator) ||
-        contains(login, s->new_imap.master_separator))
+        contains(login, s->new_imap.master_separator) ||
+        contains(login, s->new_submission.master_separator))
         return E_INVAL;
     return 0;
 }
@@ -109,7 +110,7 @@ int auth_account_key(const struct settings *s, struct slice login, struct buf *o
     return 0;
 }
 
-int auth_host_creds(const struct settings *s, const struct imap_host *h, struct slice login,
+int auth_host_creds(const struct settings *s, const struct mail_host *h, struct slice login,
                     const struct secret *password, struct auth_creds *out)
 {
     struct buf name = {0};
@@ -119,7 +120,7 @@ int auth_host_creds(const struct settings *s, const struct imap_host *h, struct 
         buf_free(&name);
         return rc;
     }
-    bool is_new = h != &s->old_imap;
+    bool is_new = h != &s->old_imap && h != &s->old_submission;
     if (is_new && s->fold_case)
         fold(&name, 0);
     if (!is_new || h->sign_in == SIGN_IN_SAME) {
@@ -128,6 +129,9 @@ int auth_host_creds(const struct settings *s, const struct imap_host *h, struct 
     } else if (h->sign_in == SIGN_IN_MASTER) {
         buf_put_slice(&out->authcid, buf_slice(&name));
         buf_puts(&out->authcid, h->master_separator);
+        buf_puts(&out->authcid, h->master_user);
+        secret_copy(&out->password, &h->master_password);
+    } else if (h->sign_in == SIGN_IN_RELAY) {
         buf_puts(&out->authcid, h->master_user);
         secret_copy(&out->password, &h->master_password);
     } else {

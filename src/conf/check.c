@@ -20,10 +20,25 @@ static bool given(const struct conf_parse *p, const char *path, const void *valu
     return value != NULL || conf_line_of(p, path) > 0;
 }
 
+/* STARTTLS needs a certificate, and without TLS hardly anybody may sign in. */
+static void check_clear(struct conf_parse *p, const struct settings *s, const char *path)
+{
+    if (s->plaintext == PLAINTEXT_NO)
+        conf_error(p, conf_line_of(p, path),
+                   "nobody could sign in at %s: STARTTLS needs tls.certificate and "
+                   "tls.key, and listen.plaintext is no",
+                   path);
+    else if (s->plaintext == PLAINTEXT_LOOPBACK)
+        conf_warn(p, conf_line_of(p, path),
+                  "without tls.certificate only loopback can sign in at %s", path);
+}
+
 static void check_listen(struct conf_parse *p, const struct settings *s)
 {
     bool tls = given(p, "tls.certificate", s->tls_certificate);
-    if (!given(p, "listen.imap", s->listen_imap) && !given(p, "listen.imaps", s->listen_imaps))
+    if (!given(p, "listen.imap", s->listen_imap) && !given(p, "listen.imaps", s->listen_imaps) &&
+        !given(p, "listen.submission", s->listen_submission) &&
+        !given(p, "listen.submissions", s->listen_submissions))
         conf_error(p, 0, "no address to listen on: set listen.imap or listen.imaps");
     if (tls != given(p, "tls.key", s->tls_key))
         conf_error(p, conf_line_of(p, tls ? "tls.certificate" : "tls.key"),
@@ -32,41 +47,55 @@ static void check_listen(struct conf_parse *p, const struct settings *s)
     if (s->listen_imaps != NULL && !tls)
         conf_error(p, conf_line_of(p, "listen.imaps"),
                    "listen.imaps needs tls.certificate and tls.key");
-    if (s->listen_imap == NULL || tls)
-        return;
-    if (s->plaintext == PLAINTEXT_NO)
-        conf_error(p, conf_line_of(p, "listen.imap"),
-                   "nobody could sign in at listen.imap: STARTTLS needs tls.certificate and "
-                   "tls.key, and listen.plaintext is no");
-    else if (s->plaintext == PLAINTEXT_LOOPBACK)
-        conf_warn(p, conf_line_of(p, "listen.imap"),
-                  "without tls.certificate only loopback can sign in at listen.imap");
+    if (s->listen_submissions != NULL && !tls)
+        conf_error(p, conf_line_of(p, "listen.submissions"),
+                   "listen.submissions needs tls.certificate and tls.key");
+    if (s->listen_imap != NULL && !tls)
+        check_clear(p, s, "listen.imap");
+    if (s->listen_submission != NULL && !tls)
+        check_clear(p, s, "listen.submission");
 }
 
-static void check_addresses_differ(struct conf_parse *p, const struct settings *s)
+static void check_pair(struct conf_parse *p, const char *path_a, char *const *a, const char *path_b,
+                       char *const *b)
 {
-    for (size_t i = 0; s->listen_imap != NULL && s->listen_imap[i] != NULL; i++) {
-        for (size_t j = 0; s->listen_imaps != NULL && s->listen_imaps[j] != NULL; j++) {
-            size_t n = strlen(s->listen_imap[i]);
-            bool any_port = n >= 2 && strcmp(s->listen_imap[i] + n - 2, ":0") == 0;
-            if (!any_port && strcmp(s->listen_imap[i], s->listen_imaps[j]) == 0)
-                conf_error(p, conf_line_of(p, "listen.imaps"),
-                           "%s is both in listen.imap and in listen.imaps", s->listen_imap[i]);
+    for (size_t i = 0; a != NULL && a[i] != NULL; i++) {
+        for (size_t j = 0; b != NULL && b[j] != NULL; j++) {
+            size_t n = strlen(a[i]);
+            bool any_port = n >= 2 && strcmp(a[i] + n - 2, ":0") == 0;
+            if (!any_port && strcmp(a[i], b[j]) == 0)
+                conf_error(p, conf_line_of(p, path_b), "%s is both in %s and in %s", a[i], path_a,
+                           path_b);
         }
     }
 }
 
-/* side: "old.imap" or "new.imap" */
-static void check_host(struct conf_parse *p, const char *side, const struct imap_host *h)
+static void check_addresses_differ(struct conf_parse *p, const struct settings *s)
+{
+    const struct {
+        const char *path;
+        char *const *list;
+    } all[] = {{"listen.imap", s->listen_imap},
+               {"listen.imaps", s->listen_imaps},
+               {"listen.submission", s->listen_submission},
+               {"listen.submissions", s->listen_submissions}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        for (size_t j = i + 1; j < sizeof(all) / sizeof(all[0]); j++)
+            check_pair(p, all[i].path, all[i].list, all[j].path, all[j].list);
+}
+
+/* side: "old.imap", "new.submission"… */
+static void check_host(struct conf_parse *p, const char *side, const struct mail_host *h,
+                       bool needed)
 {
     char path[64];
-    snprintf(path, sizeof(path), "%s.verify", side);
     if (h->host == NULL) {
         snprintf(path, sizeof(path), "%s.host", side);
-        if (conf_line_of(p, path) == 0)
+        if (needed && conf_line_of(p, path) == 0)
             conf_error(p, 0, "%s is not set", path);
         return;
     }
+    snprintf(path, sizeof(path), "%s.verify", side);
     bool loopback = strncmp(h->host, "127.", 4) == 0 || strcmp(h->host, "::1") == 0 ||
                     strcmp(h->host, "localhost") == 0;
     if (h->tls == TLS_MODE_NONE && !loopback) {
@@ -83,28 +112,44 @@ static void check_host(struct conf_parse *p, const char *side, const struct imap
     }
 }
 
-static void check_sign_in(struct conf_parse *p, const struct settings *s)
+/* side: "new.imap" or "new.submission" */
+static void check_sign_in(struct conf_parse *p, const char *side, const struct mail_host *h)
 {
-    static const char *const names[] = {"same", "master", "authzid"};
-    const struct imap_host *h = &s->new_imap;
-    unsigned line = conf_line_of(p, "new.imap.sign_in");
+    static const char *const names[] = {"same", "master", "authzid", "relay"};
+    char mode[64], user[64], file[64];
+    snprintf(mode, sizeof(mode), "%s.sign_in", side);
+    snprintf(user, sizeof(user), "%s.master_user", side);
+    snprintf(file, sizeof(file), "%s.master_password_file", side);
+    unsigned line = conf_line_of(p, mode);
     if (h->sign_in == SIGN_IN_SAME) {
         if (h->master_user != NULL || h->master_password_file != NULL)
-            conf_warn(p, conf_line_of(p, "new.imap.master_user"),
-                      "the master user has no effect while new.imap.sign_in is same");
+            conf_warn(p, conf_line_of(p, user),
+                      "the master user has no effect while %s is same", mode);
         return;
     }
-    if (!given(p, "new.imap.master_user", h->master_user))
-        conf_error(p, line, "new.imap.sign_in = \"%s\" needs new.imap.master_user",
-                   names[h->sign_in]);
-    if (!given(p, "new.imap.master_password_file", h->master_password_file))
-        conf_error(p, line, "new.imap.sign_in = \"%s\" needs new.imap.master_password_file",
-                   names[h->sign_in]);
+    if (!given(p, user, h->master_user))
+        conf_error(p, line, "%s = \"%s\" needs %s", mode, names[h->sign_in], user);
+    if (!given(p, file, h->master_password_file))
+        conf_error(p, line, "%s = \"%s\" needs %s", mode, names[h->sign_in], file);
+}
+
+/* IMAP needs both hosts; submission needs the new host's, and an old host that checks passwords. */
+static void check_hosts(struct conf_parse *p, const struct settings *s)
+{
+    bool submission = s->listen_submission != NULL || s->listen_submissions != NULL;
+    bool imap = s->listen_imap != NULL || s->listen_imaps != NULL || !submission;
+    bool by_imap = given(p, "old.imap.host", s->old_imap.host);
+    check_host(p, "old.imap", &s->old_imap, imap);
+    check_host(p, "new.imap", &s->new_imap, imap);
+    check_host(p, "old.submission", &s->old_submission, !imap && !by_imap);
+    check_host(p, "new.submission", &s->new_submission, submission);
+    check_sign_in(p, "new.imap", &s->new_imap);
+    check_sign_in(p, "new.submission", &s->new_submission);
 }
 
 static void check_two_hosts(struct conf_parse *p, const struct settings *s)
 {
-    const struct imap_host *a = &s->old_imap, *b = &s->new_imap;
+    const struct mail_host *a = &s->old_imap, *b = &s->new_imap;
     if (a->host == NULL || b->host == NULL || a->user == NULL || b->user == NULL)
         return;
     if (a->port == b->port && slice_eq_nocase(slice_str(a->host), slice_str(b->host)) &&
@@ -171,16 +216,16 @@ static void check_files(struct conf_parse *p, struct settings *s)
             continue;
         if (t[i].offset == offsetof(struct settings, new_imap.master_password_file))
             read_secret(p, &t[i], fd, &s->new_imap.master_password);
+        if (t[i].offset == offsetof(struct settings, new_submission.master_password_file))
+            read_secret(p, &t[i], fd, &s->new_submission.master_password);
         close(fd);
     }
 }
 
 void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
 {
-    check_host(p, "old.imap", &s->old_imap);
-    check_host(p, "new.imap", &s->new_imap);
+    check_hosts(p, s);
     check_two_hosts(p, s);
-    check_sign_in(p, s);
     check_listen(p, s);
     check_addresses_differ(p, s);
     if (!secrets)

@@ -119,13 +119,19 @@ static void apply(struct conf_parse *p, struct settings *s)
     free(seen);
 }
 
+static void complete_port(struct mail_host *h, uint16_t port, uint16_t implicit)
+{
+    if (h->port == 0)
+        h->port = h->tls == TLS_MODE_IMPLICIT ? implicit : port;
+}
+
 /* Defaults that depend on something else. */
 static void complete(struct settings *s)
 {
-    if (s->old_imap.port == 0)
-        s->old_imap.port = s->old_imap.tls == TLS_MODE_IMPLICIT ? 993 : 143;
-    if (s->new_imap.port == 0)
-        s->new_imap.port = s->new_imap.tls == TLS_MODE_IMPLICIT ? 993 : 143;
+    complete_port(&s->old_imap, 143, 993);
+    complete_port(&s->new_imap, 143, 993);
+    complete_port(&s->old_submission, 587, 465);
+    complete_port(&s->new_submission, 587, 465);
     if (s->hostname == NULL) {
         char name[256] = "";
         if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
@@ -185,6 +191,8 @@ void conf_settings_free(struct settings **s)
         conf_value_clear(*s, &t[i]);
     secret_free(&(*s)->old_imap.master_password);
     secret_free(&(*s)->new_imap.master_password);
+    secret_free(&(*s)->old_submission.master_password);
+    secret_free(&(*s)->new_submission.master_password);
     free(*s);
     *s = NULL;
 }

@@ -13,6 +13,7 @@
 
 static const char *const tls_modes[] = {"none", "starttls", "implicit", NULL};
 static const char *const sign_ins[] = {"same", "master", "authzid", NULL};
+static const char *const relays[] = {"same", "master", "authzid", "relay", NULL};
 static const char *const plaintexts[] = {"no", "loopback", "yes", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
@@ -42,6 +43,10 @@ static const struct conf_option table[] = {
 
     TEXT("listen.imap", CONF_ADDRESSES, listen_imap, NULL, S, "addresses with STARTTLS"),
     TEXT("listen.imaps", CONF_ADDRESSES, listen_imaps, NULL, S, "addresses with TLS"),
+    TEXT("listen.submission", CONF_ADDRESSES, listen_submission, NULL, S,
+         "addresses of submission with STARTTLS"),
+    TEXT("listen.submissions", CONF_ADDRESSES, listen_submissions, NULL, S,
+         "addresses of submission with TLS"),
     WORD("listen.plaintext", plaintexts, plaintext, "no", R, "who may sign in without TLS"),
     TEXT("tls.certificate", CONF_FILE, tls_certificate, NULL, R, "certificate chain, PEM"),
     TEXT("tls.key", CONF_SECRET, tls_key, NULL, R, "private key, PEM"),
@@ -64,6 +69,33 @@ static const struct conf_option table[] = {
          "file with the master password"),
     TEXT("new.imap.master_separator", CONF_STRING, new_imap.master_separator, "*", R,
          "between user and master user"),
+    TEXT("old.submission.host", CONF_HOST, old_submission.host, NULL, S,
+         "the old host's submission service"),
+    NUM("old.submission.port", CONF_NUMBER, old_submission.port, NULL, 1, 65535, S, "its port"),
+    WORD("old.submission.tls", tls_modes, old_submission.tls, "implicit", S, "TLS to it"),
+    TEXT("old.submission.ca", CONF_FILE, old_submission.ca, NULL, R,
+         "certification authorities, PEM"),
+    TEXT("old.submission.verify", CONF_BOOL, old_submission.verify, "yes", R,
+         "check its certificate"),
+    TEXT("old.submission.user", CONF_TEMPLATE, old_submission.user, "%u", S,
+         "a person's name there"),
+    TEXT("new.submission.host", CONF_HOST, new_submission.host, NULL, S,
+         "the new host's submission service"),
+    NUM("new.submission.port", CONF_NUMBER, new_submission.port, NULL, 1, 65535, S, "its port"),
+    WORD("new.submission.tls", tls_modes, new_submission.tls, "implicit", S, "TLS to it"),
+    TEXT("new.submission.ca", CONF_FILE, new_submission.ca, NULL, R,
+         "certification authorities, PEM"),
+    TEXT("new.submission.verify", CONF_BOOL, new_submission.verify, "yes", R,
+         "check its certificate"),
+    TEXT("new.submission.user", CONF_TEMPLATE, new_submission.user, "%u", S,
+         "a person's name there"),
+    WORD("new.submission.sign_in", relays, new_submission.sign_in, "same", R, "how to enter it"),
+    TEXT("new.submission.master_user", CONF_STRING, new_submission.master_user, NULL, R,
+         "the master user or the relay account"),
+    TEXT("new.submission.master_password_file", CONF_SECRET, new_submission.master_password_file,
+         NULL, R, "file with its password"),
+    TEXT("new.submission.master_separator", CONF_STRING, new_submission.master_separator, "*", R,
+         "between user and master user"),
 
     TEXT("store.path", CONF_FOLDER, store_path, "/var/lib/wherry", S, "folder of the store"),
     TEXT("store.spool", CONF_FOLDER, spool_path, NULL, S, "folder of what was left behind"),
@@ -84,6 +116,8 @@ static const struct conf_option table[] = {
         "time to sign in"),
     NUM("limits.idle_seconds", CONF_NUMBER, idle_seconds, "1800", 1800, 86400, R,
         "silence of a client that signed in"),
+    NUM("limits.submission_idle_seconds", CONF_NUMBER, submission_idle_seconds, "300", 300, 3600,
+        R, "silence of a client that submits mail"),
     NUM("limits.line_bytes", CONF_SIZE, line_bytes, "64K", 1 * K, 1 * M, R,
         "one command without its literals"),
     NUM("limits.literal_bytes", CONF_SIZE, literal_bytes, "64K", 1 * K, 16 * M, R,

@@ -65,7 +65,7 @@ bool state_penalty(struct session *s)
 }
 
 /* A connection to a host under the person's name. */
-static struct imapc *connect_host(struct session *s, const struct imap_host *host,
+static struct imapc *connect_host(struct session *s, const struct mail_host *host,
                                   struct tls_ctx *tls)
 {
     struct auth_creds creds = {0};

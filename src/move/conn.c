@@ -4,7 +4,7 @@
 
 enum { LINE_MAX_BYTES = 4 * 1024 * 1024 };
 
-int conn_open(struct conn *c, struct env *env, struct task *owner, const struct imap_host *host,
+int conn_open(struct conn *c, struct env *env, struct task *owner, const struct mail_host *host,
               struct tls_ctx *tls, struct slice login, const struct secret *password)
 {
     struct auth_creds creds = {0};

@@ -35,7 +35,7 @@ struct conn {
 };
 
 /* Dials and signs in with what the account has. 0 or E_INVAL with c->err set. */
-int conn_open(struct conn *c, struct env *env, struct task *owner, const struct imap_host *host,
+int conn_open(struct conn *c, struct env *env, struct task *owner, const struct mail_host *host,
               struct tls_ctx *tls, struct slice login, const struct secret *password) MUST_USE;
 void conn_close(struct conn *c);
 void conn_abort(struct conn *c);

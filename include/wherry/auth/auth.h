@@ -33,14 +33,14 @@ int auth_account_key(const struct settings *s, struct slice login, struct buf *o
 /*
  * Who and what to send to a host: authorization identity ("" for none), authentication identity, password.
  * For the old host, and SAME: the expanded name and the person's own password. MASTER: "user*master" and the master
- * password. AUTHZID: authzid = the expanded name, authcid = master user. With fold_case the name at the new host is
+ * password. AUTHZID: authzid = the expanded name, authcid = master user. RELAY: the master user alone, for everybody. With fold_case the name at the new host is
  * in lower case however it was typed. Errors as auth_expand; *out is empty then.
  */
 struct auth_creds {
     struct buf authzid, authcid;
     struct secret password;
 };
-int auth_host_creds(const struct settings *s, const struct imap_host *h, struct slice login,
+int auth_host_creds(const struct settings *s, const struct mail_host *h, struct slice login,
                     const struct secret *password, struct auth_creds *out) MUST_USE;
 void auth_creds_free(struct auth_creds *c);
 

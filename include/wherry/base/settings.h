@@ -12,18 +12,19 @@
 #include "wherry/base/mem.h"
 
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
-enum sign_in { SIGN_IN_SAME, SIGN_IN_MASTER, SIGN_IN_AUTHZID };
+enum sign_in { SIGN_IN_SAME, SIGN_IN_MASTER, SIGN_IN_AUTHZID, SIGN_IN_RELAY };
 enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
 
-struct imap_host {
+/* One service of one host: IMAP or submission. */
+struct mail_host {
     char *host; /* name or address; NULL: not configured */
     uint16_t port;
     enum tls_mode tls;
     char *ca;     /* PEM file, NULL: the system's */
     bool verify;
     char *user;   /* template of the name there: %u login as typed, %n local part, %d domain */
-    enum sign_in sign_in;      /* new host only; old is always the person's own */
-    char *master_user;         /* for MASTER and AUTHZID */
+    enum sign_in sign_in;      /* new host only; old is always the person's own; RELAY: submission only */
+    char *master_user;         /* for MASTER and AUTHZID, and the account of RELAY */
     char *master_password_file;
     char *master_separator;    /* "user" separator "master_user" */
     struct secret master_password; /* first line of that file */
@@ -31,8 +32,10 @@ struct imap_host {
 
 struct settings {
     char **listen_imap, **listen_imaps; /* NULL-terminated lists of "address:port" */
+    char **listen_submission, **listen_submissions;
     char *tls_certificate, *tls_key;
-    struct imap_host old_imap, new_imap;
+    struct mail_host old_imap, new_imap; /* may both be unset where only submission is spoken */
+    struct mail_host old_submission, new_submission; /* old: checks passwords when there is no old IMAP */
     char *default_domain; /* added to a login name without one when the account's name is made; NULL: none */
     bool fold_case;       /* account names ignore case */
     enum plaintext plaintext;
@@ -48,6 +51,7 @@ struct settings {
     unsigned sign_in_attempts;  /* per connection */
     unsigned sign_in_seconds;   /* a connection that has not signed in by then gets BYE */
     unsigned idle_seconds;      /* signed in, no command, not in IDLE; RFC 3501 5.4: at least 1800 */
+    unsigned submission_idle_seconds; /* silence of a client that submits mail, and of half a message */
     unsigned line_bytes;        /* one command without literals */
     unsigned literal_bytes;     /* literals of one command, not counting the message of APPEND */
     uint64_t message_bytes;     /* one message in APPEND */

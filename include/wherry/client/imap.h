@@ -16,7 +16,7 @@
 struct imapc; /* opaque */
 
 struct imapc_open {
-    const struct imap_host *host; /* borrowed during the call */
+    const struct mail_host *host; /* borrowed during the call */
     struct tls_ctx *tls;          /* for STARTTLS and implicit */
     const struct auth_creds *creds; /* copied, wiped after the sign-in */
     const char *client_address;   /* passed on with ID (x-originating-ip) where the host takes ID; NULL: not */
