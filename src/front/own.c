@@ -103,13 +103,11 @@ void idle_go(struct session *s)
     if (s->idle != IDLE_ASKED)
         return;
     s->idle = IDLE_ON;
-    imapc_set_patient(s->new_, true);
     session_continue(s, "idling");
 }
 
 void idle_done(struct session *s, struct flight *f, const struct resp *r)
 {
-    imapc_set_patient(s->new_, false);
     if (s->idle_error != NULL)
         session_tagged(s, slice_str(f->tag), "BAD", s->idle_error);
     else
@@ -144,7 +142,6 @@ bool state_idle(struct session *s)
     if (!slice_is_nocase(line, "DONE"))
         s->idle_error = "DONE was expected";
     session_consume(s, used);
-    imapc_set_patient(s->new_, false);
     imapc_raw(s->new_, SLICE_LIT("DONE\r\n"));
     s->idle = IDLE_OVER;
     return true;

@@ -188,6 +188,8 @@ bool state_mirror(struct session *s)
 static void entered(struct session *s)
 {
     s->offered = front_caps_offer(imapc_caps(s->new_));
+    /* A search may take a host minutes. The client would wait for it there, too; a host that is gone shows by TCP. */
+    imapc_set_patient(s->new_, true);
     session_apply_limits(s);
     worker_counters(s->env->worker)->sign_ins++;
     s->try.attempts = 0;
