@@ -1,3 +1,3 @@
 noinst_LIBRARIES += libclient.a
 libclient_a_SOURCES = src/client/imap.c src/client/imap_out.c src/client/imap_priv.h \
-	include/wherry/client/imap.h
+	src/client/smtp.c include/wherry/client/imap.h include/wherry/client/smtp.h

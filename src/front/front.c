@@ -4,14 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+void visitor_enter(struct visitor *v, struct front *f, struct task *task, struct stream *client)
+{
+    struct counters *c = worker_counters(f->env->worker);
+    v->front = f;
+    v->task = task;
+    v->client = client;
+    v->id = ++f->next_id;
+    list_append(&f->visitors, &v->node);
+    c->sessions = ++f->n_visitors;
+    c->sessions_total++;
+}
+
+void visitor_leave(struct visitor *v)
+{
+    list_remove(&v->node);
+    worker_counters(v->front->env->worker)->sessions = --v->front->n_visitors;
+}
+
 static unsigned count_address(const struct front *f, const char *address)
 {
     unsigned n = 0;
     struct list *it;
-    list_for_each(it, &f->sessions)
+    list_for_each(it, &f->visitors)
     {
-        const struct session *s = container_of(it, struct session, node);
-        n += strcmp(stream_peer(s->client), address) == 0;
+        const struct visitor *v = container_of(it, struct visitor, node);
+        n += strcmp(stream_peer(v->client), address) == 0;
     }
     return n;
 }
@@ -28,45 +46,56 @@ static void refuse(struct front *f, struct stream *s, const char *reason, const 
     }
 }
 
-static void accepted(struct front *f, struct stream *s, bool implicit)
+enum refusal { REFUSE_DRAIN, REFUSE_MANY, REFUSE_ADDRESS };
+
+static const struct {
+    const char *reason, *imap, *submission;
+} refusals[] = {
+    {"drain", "* BYE The server is going down\r\n", "421 4.3.2 The server is going down\r\n"},
+    {"max_connections", "* BYE [LIMIT] Too many connections\r\n",
+     "421 4.7.0 Too many connections\r\n"},
+    {"max_connections_per_address", "* BYE [LIMIT] Too many connections from your address\r\n",
+     "421 4.7.0 Too many connections from your address\r\n"},
+};
+
+static void refuse_for(const struct gate *g, struct stream *s, enum refusal why)
 {
+    refuse(g->front, s, refusals[why].reason,
+           g->submission ? refusals[why].submission : refusals[why].imap);
+}
+
+static void on_accept(struct stream *s, void *arg)
+{
+    const struct gate *g = arg;
+    struct front *f = g->front;
     const struct settings *set = f->env->settings;
     if (f->draining)
-        refuse(f, s, "drain", "* BYE The server is going down\r\n");
-    else if (f->n_sessions >= set->max_connections)
-        refuse(f, s, "max_connections", "* BYE [LIMIT] Too many connections\r\n");
+        refuse_for(g, s, REFUSE_DRAIN);
+    else if (f->n_visitors >= set->max_connections)
+        refuse_for(g, s, REFUSE_MANY);
     else if (count_address(f, stream_peer(s)) >= set->max_connections_per_address)
-        refuse(f, s, "max_connections_per_address",
-               "* BYE [LIMIT] Too many connections from your address\r\n");
+        refuse_for(g, s, REFUSE_ADDRESS);
     else
-        session_new(f, s, implicit);
+        session_new(f, s, g->implicit);
 }
 
-static void on_accept_clear(struct stream *s, void *arg)
-{
-    accepted(arg, s, false);
-}
-
-static void on_accept_tls(struct stream *s, void *arg)
-{
-    accepted(arg, s, true);
-}
-
-static int open_list(struct front *f, char *const *addresses, bool implicit, struct err *e)
+static int open_list(struct front *f, char *const *addresses, bool implicit, bool submission,
+                     struct err *e)
 {
     for (; addresses != NULL && *addresses != NULL; addresses++) {
         if (implicit && f->env->tls_server == NULL)
             return err_set(e, E_TLS, SCOPE_NONE,
                            "%s is to speak TLS, but no certificate is configured", *addresses);
-        struct listener *l;
-        int rc = listener_open(&l, f->env->worker, *addresses, implicit ? f->env->tls_server : NULL,
-                               implicit ? on_accept_tls : on_accept_clear, f, e);
-        if (rc != 0)
+        struct gate *g = mem_alloc(sizeof(*g));
+        *g = (struct gate){.front = f, .implicit = implicit, .submission = submission};
+        int rc = listener_open(&g->listener, f->env->worker, *addresses,
+                               implicit ? f->env->tls_server : NULL, on_accept, g, e);
+        if (rc != 0) {
+            free(g);
             return rc;
-        f->listeners = mem_grow(f->listeners, f->n_listeners + 1, sizeof(*f->listeners));
-        f->implicit = mem_grow(f->implicit, f->n_listeners + 1, sizeof(*f->implicit));
-        f->listeners[f->n_listeners] = l;
-        f->implicit[f->n_listeners++] = implicit;
+        }
+        f->gates = mem_grow(f->gates, f->n_gates + 1, sizeof(*f->gates));
+        f->gates[f->n_gates++] = g;
     }
     return 0;
 }
@@ -75,10 +104,10 @@ int front_start(struct front **out, struct env *env, struct err *e)
 {
     struct front *f = mem_alloc(sizeof(*f));
     f->env = env;
-    list_init(&f->sessions);
-    int rc = open_list(f, env->settings->listen_imap, false, e);
+    list_init(&f->visitors);
+    int rc = open_list(f, env->settings->listen_imap, false, false, e);
     if (rc == 0)
-        rc = open_list(f, env->settings->listen_imaps, true, e);
+        rc = open_list(f, env->settings->listen_imaps, true, false, e);
     if (rc != 0)
         front_free(&f);
     *out = f;
@@ -87,13 +116,13 @@ int front_start(struct front **out, struct env *env, struct err *e)
 
 static void close_listeners(struct front *f)
 {
-    for (unsigned i = 0; i < f->n_listeners; i++)
-        listener_close(&f->listeners[i]);
-    free(f->listeners);
-    free(f->implicit);
-    f->listeners = NULL;
-    f->implicit = NULL;
-    f->n_listeners = 0;
+    for (unsigned i = 0; i < f->n_gates; i++) {
+        listener_close(&f->gates[i]->listener);
+        free(f->gates[i]);
+    }
+    free(f->gates);
+    f->gates = NULL;
+    f->n_gates = 0;
 }
 
 void front_drain(struct front *f)
@@ -101,12 +130,12 @@ void front_drain(struct front *f)
     struct list *it;
     f->draining = true;
     close_listeners(f);
-    list_for_each(it, &f->sessions) session_wake(container_of(it, struct session, node));
+    list_for_each(it, &f->visitors) task_wake(container_of(it, struct visitor, node)->task);
 }
 
 bool front_idle(const struct front *f)
 {
-    return f->n_sessions == 0;
+    return f->n_visitors == 0;
 }
 
 void front_free(struct front **f)
@@ -114,20 +143,22 @@ void front_free(struct front **f)
     if (*f == NULL)
         return;
     close_listeners(*f);
-    while (!list_empty(&(*f)->sessions))
-        session_abort(container_of((*f)->sessions.next, struct session, node));
+    while (!list_empty(&(*f)->visitors)) {
+        struct visitor *v = container_of((*f)->visitors.next, struct visitor, node);
+        v->abort(v);
+    }
     free(*f);
     *f = NULL;
 }
 
 void front_reload(struct front *f)
 {
-    for (unsigned i = 0; i < f->n_listeners; i++)
-        if (f->implicit[i] && f->env->tls_server != NULL)
-            listener_set_tls(f->listeners[i], f->env->tls_server);
+    for (unsigned i = 0; i < f->n_gates; i++)
+        if (f->gates[i]->implicit && f->env->tls_server != NULL)
+            listener_set_tls(f->gates[i]->listener, f->env->tls_server);
 }
 
 uint16_t front_port(const struct front *f, unsigned i)
 {
-    return i < f->n_listeners ? listener_port(f->listeners[i]) : 0;
+    return i < f->n_gates ? listener_port(f->gates[i]->listener) : 0;
 }

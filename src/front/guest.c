@@ -5,17 +5,9 @@
 #include "front/session.h"
 #include <string.h>
 
-static bool loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-           strncmp(address, "::ffff:127.", 11) == 0;
-}
-
 bool session_plain_ok(const struct session *s)
 {
-    enum plaintext p = s->env->settings->plaintext;
-    return s->secure || p == PLAINTEXT_YES ||
-           (p == PLAINTEXT_LOOPBACK && loopback(stream_peer(s->client)));
+    return door_plain_ok(s->env, s->client, s->secure);
 }
 
 void session_put_capability(struct session *s, struct buf *out)
@@ -92,12 +84,12 @@ static void guest_login(struct session *s)
         return;
     struct buf password = {0};
     struct imap_args a;
-    buf_free(&s->try.login);
+    buf_free(&s->door.login);
     imap_args_init(&a, s->cmd.args);
-    bool ok = imap_args_astring(&a, &s->try.login) && imap_args_astring(&a, &password) &&
+    bool ok = imap_args_astring(&a, &s->door.login) && imap_args_astring(&a, &password) &&
               imap_args_done(&a);
     if (ok)
-        secret_set(&s->try.password, buf_slice(&password));
+        secret_set(&s->door.password, buf_slice(&password));
     buf_wipe(&password);
     if (ok)
         sign_in_begin(s);
@@ -107,7 +99,7 @@ static void guest_login(struct session *s)
 
 static void sasl_plain(struct session *s, struct slice text)
 {
-    int rc = auth_plain_decode(text, &s->try.login, &s->try.password);
+    int rc = auth_plain_decode(text, &s->door.login, &s->door.password);
     if (rc == E_REFUSED)
         session_no(s, "[AUTHORIZATIONFAILED] Nobody may act for somebody else here");
     else if (rc != 0)
@@ -120,18 +112,18 @@ static void sasl_plain(struct session *s, struct slice text)
 static void sasl_login(struct session *s, struct slice text)
 {
     struct buf plain = {0};
-    bool name = s->try.login.len == 0;
+    bool name = s->door.login.len == 0;
     if (auth_unbase64(text, &plain) != 0 || plain.len == 0) {
         buf_wipe(&plain);
         session_bad(s, "Malformed base64");
         return;
     }
     if (name) {
-        buf_put_slice(&s->try.login, buf_slice(&plain));
+        buf_put_slice(&s->door.login, buf_slice(&plain));
         session_continue(s, "UGFzc3dvcmQ6");
         session_enter(s, S_SASL);
     } else {
-        secret_set(&s->try.password, buf_slice(&plain));
+        secret_set(&s->door.password, buf_slice(&plain));
         sign_in_begin(s);
     }
     buf_wipe(&plain);
@@ -162,8 +154,8 @@ static void guest_authenticate(struct session *s)
         session_no(s, "[CANNOT] PLAIN and LOGIN are known");
         return;
     }
-    buf_free(&s->try.login);
-    secret_free(&s->try.password);
+    buf_free(&s->door.login);
+    secret_free(&s->door.password);
     if (initial.n > 0) {
         sasl_text(s, slice_is(initial, "=") ? slice_str("") : initial);
         return;

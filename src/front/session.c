@@ -189,7 +189,6 @@ static void close_upstream(struct session *s)
 
 static void session_free(struct session *s)
 {
-    struct front *f = s->front;
     note_traffic(s);
     log_event(worker_log(s->env->worker), LOG_INFO, "session_end",
               log_s("account", s->account != NULL ? account_name(s->account) : NULL),
@@ -215,17 +214,14 @@ static void session_free(struct session *s)
     buf_free(&s->out);
     buf_free(&s->later);
     buf_free(&s->held);
-    buf_free(&s->try.login);
-    buf_free(&s->try.key);
-    secret_free(&s->try.password);
-    list_remove(&s->node);
-    f->n_sessions--;
-    worker_counters(s->env->worker)->sessions = f->n_sessions;
+    door_free(&s->door);
+    visitor_leave(&s->visitor);
     free(s);
 }
 
-void session_abort(struct session *s)
+static void session_abort(struct visitor *v)
 {
+    struct session *s = container_of(v, struct session, visitor);
     s->reason = "stopped";
     session_free(s);
 }
@@ -235,7 +231,7 @@ static void look_at_drain(struct session *s)
 {
     bool waiting = s->state == S_READY || s->state == S_GUEST || s->state == S_SASL ||
                    s->state == S_TOUCH || s->state == S_IDLE || s->state == S_MIRROR ||
-                   s->state == S_PENALTY || s->state == S_HANDSHAKE;
+                   s->state == S_HANDSHAKE || door_delays(&s->door);
     if (s->front->draining && waiting && (s->state != S_READY || s->n_flights == 0))
         session_bye(s, "drain", "The server is going down, please connect again");
 }
@@ -290,13 +286,11 @@ void session_new(struct front *f, struct stream *client, bool implicit_tls)
     s->front = f;
     s->env = f->env;
     s->client = client;
-    s->id = ++f->next_id;
     s->reason = "";
     s->secure = implicit_tls;
     s->state = S_HANDSHAKE;
     s->active_ms = worker_now_ms(f->env->worker);
     list_init(&s->flights);
-    list_init(&s->node);
     task_init(&s->task, f->env->worker, session_step);
     timer_init(&s->clock, &s->task);
     timer_init(&s->beat, &s->task);
@@ -305,11 +299,10 @@ void session_new(struct front *f, struct stream *client, bool implicit_tls)
     imap_cmd_init(&s->reader, &none);
     session_apply_limits(s);
     stream_set_owner(client, &s->task);
-    list_append(&f->sessions, &s->node);
-    f->n_sessions++;
-    struct counters *c = worker_counters(f->env->worker);
-    c->sessions = f->n_sessions;
-    c->sessions_total++;
+    visitor_enter(&s->visitor, f, &s->task, client);
+    s->visitor.abort = session_abort;
+    s->id = s->visitor.id;
+    door_init(&s->door, f->env, &s->task, client, "imap", s->id);
     timer_start(&s->clock, (uint64_t)f->env->settings->sign_in_seconds * 1000);
     task_wake(&s->task);
 }

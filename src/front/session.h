@@ -11,10 +11,10 @@
 #ifndef WHERRY_FRONT_SESSION_H
 #define WHERRY_FRONT_SESSION_H
 
+#include "front/door.h"
 #include "front/reply.h"
 #include "front/translate.h"
-#include "wherry/client/imap.h"
-#include "wherry/front/front.h"
+#include "front/visitor.h"
 #include "wherry/imap/cmd.h"
 
 enum {
@@ -34,8 +34,7 @@ enum {
     X(HANDSHAKE, handshake) /* TLS, before the greeting or after STARTTLS */                       \
     X(GUEST, guest)         /* not signed in */                                                    \
     X(SASL, sasl)           /* a line of AUTHENTICATE is due */                                    \
-    X(CHECK, check)         /* the old host checks the password */                                 \
-    X(PENALTY, penalty)     /* it was wrong: the answer has to wait */                             \
+    X(CHECK, check)         /* the password is being checked, or its refusal has to wait */        \
     X(MIRROR, mirror)       /* the folder tree is being mirrored */                                \
     X(ENTER, enter)         /* connecting to the new host */                                       \
     X(READY, ready)         /* commands are read and forwarded */                                  \
@@ -131,7 +130,7 @@ enum idle_phase { IDLE_ASKED, IDLE_ON, IDLE_OVER };
 struct lister;
 
 struct session {
-    struct list node; /* front's list */
+    struct visitor visitor;
     struct task task;
     struct front *front;
     struct env *env;
@@ -152,6 +151,7 @@ struct session {
     uint64_t seen_in, seen_out;
     unsigned errors; /* bad commands in a row */
 
+    struct door door;
     struct sign_in_try try;
     struct account *account;
     struct account_user user;
@@ -191,7 +191,6 @@ struct session {
 
 /* ---- session.c ---- */
 void session_new(struct front *f, struct stream *client, bool implicit_tls);
-void session_abort(struct session *s); /* frees at once, without BYE */
 void session_wake(struct session *s);
 /* Logs the change of state at debug. */
 void session_enter(struct session *s, enum session_state next);
@@ -285,17 +284,5 @@ void create_done(struct session *s, struct flight *f, const struct resp *r);
 bool delete_run(struct session *s);
 void delete_done(struct session *s, struct flight *f, const struct resp *r);
 void rename_done(struct session *s, struct flight *f, const struct resp *r);
-
-/* ---- front.c ---- */
-struct front {
-    struct env *env;
-    struct listener **listeners;
-    bool *implicit;
-    unsigned n_listeners;
-    struct list sessions;
-    unsigned n_sessions;
-    uint32_t next_id;
-    bool draining;
-};
 
 #endif

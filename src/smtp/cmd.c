@@ -1,8 +1,9 @@
 /*
  * Lines and commands of clients. See cmd.h.
  *
- * Parameters are kept as they are written: what they mean is the new host's matter, and what is not read here cannot be
- * read differently from there. Rejected: forgiving a bare LF as many servers do, which is what smuggling lives on.
+ * Parameters are kept as they are written: what they mean is the new host's matter, and what is not
+ * read here cannot be read differently from there. Rejected: forgiving a bare LF as many servers
+ * do, which is what smuggling lives on.
  */
 #include "config.h"
 #include "wherry/smtp/cmd.h"
@@ -86,7 +87,8 @@ static bool controls(struct slice s)
     return false;
 }
 
-/* The length of "<…>" at the front, 0 when it is none. A '>' within a quoted local part does not end it. */
+/* The length of "<…>" at the front, 0 when it is none. A '>' within a quoted local part does not
+ * end it. */
 static size_t path_length(struct slice s)
 {
     bool quoted = false;
@@ -130,7 +132,8 @@ static void parse_bdat(struct smtp_cmd *c)
 {
     struct slice rest = c->args, size = word(&rest), last = word(&rest);
     bool known = last.n == 0 || slice_is_nocase(last, "LAST");
-    if (slice_u64(size, &c->size) != 0 || c->size > INT64_MAX || !known || skip_blanks(rest).n > 0) {
+    if (slice_u64(size, &c->size) != 0 || c->size > INT64_MAX || !known ||
+        skip_blanks(rest).n > 0) {
         c->size = 0;
         c->fault = SMTP_BAD_ARGS;
         return;

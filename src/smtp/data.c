@@ -1,8 +1,9 @@
 /*
  * The end of DATA, and what may not stand in it.
  *
- * Long runs are found with memchr; only the bytes around an end of line go through the states. Rejected: removing and
- * adding dots on the way (RFC 5321 4.5.2), which would change nothing but could be wrong.
+ * Long runs are found with memchr; only the bytes around an end of line go through the states.
+ * Rejected: removing and adding dots on the way (RFC 5321 4.5.2), which would change nothing but
+ * could be wrong.
  */
 #include "config.h"
 #include "wherry/smtp/cmd.h"

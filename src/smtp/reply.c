@@ -1,4 +1,5 @@
-/* Replies of hosts. See reply.h. A line's text is kept as it came and made harmless where it is written out. */
+/* Replies of hosts. See reply.h. A line's text is kept as it came and made harmless where it is
+ * written out. */
 #include "config.h"
 #include "wherry/smtp/cmd.h"
 #include "wherry/smtp/reply.h"
@@ -18,8 +19,8 @@ static bool is_digit(uint8_t c)
 /* "250-text", "250 text" or "250". */
 static int take_line(struct smtp_reply *r, struct slice line)
 {
-    if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !is_digit(line.p[1]) || !is_digit(line.p[2]) ||
-        (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-'))
+    if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !is_digit(line.p[1]) ||
+        !is_digit(line.p[2]) || (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-'))
         return E_PROTO;
     unsigned code = (line.p[0] - '0') * 100u + (line.p[1] - '0') * 10u + (line.p[2] - '0');
     if (r->more && code != r->code)
@@ -45,7 +46,8 @@ enum codec smtp_reply_next(struct smtp_reply *r, struct slice in, size_t *used)
     do {
         struct slice line;
         size_t n;
-        enum codec c = smtp_line_next(slice_make(in.p + *used, in.n - *used), SMTP_MAX_REPLY_LINE, &line, &n);
+        enum codec c =
+            smtp_line_next(slice_make(in.p + *used, in.n - *used), SMTP_MAX_REPLY_LINE, &line, &n);
         if (c == CODEC_MORE)
             return CODEC_MORE;
         if (c == CODEC_BAD || take_line(r, line) != 0) {
@@ -99,8 +101,8 @@ struct slice smtp_reply_queue_id(const struct smtp_reply *r)
             if (memcmp(text.p + i, marks[m], n) != 0)
                 continue;
             size_t from = i + n, to = from;
-            while (to < text.n && to - from < 100 && text.p[to] > ' ' && text.p[to] < 0x7f && text.p[to] != ',' &&
-                   text.p[to] != ')')
+            while (to < text.n && to - from < 100 && text.p[to] > ' ' && text.p[to] < 0x7f &&
+                   text.p[to] != ',' && text.p[to] != ')')
                 to++;
             return slice_make(text.p + from, to - from);
         }

@@ -1,5 +1,5 @@
-/* SMTP lines and commands: a line holds neither CR nor LF, everything parsed lies within it, and parameters walk to their
- * end. */
+/* SMTP lines and commands: a line holds neither CR nor LF, everything parsed lies within it, and
+ * parameters walk to their end. */
 #include "config.h"
 #include "fuzz.h"
 #include "wherry/smtp/cmd.h"
@@ -9,7 +9,8 @@ static void one(struct slice line)
 {
     struct smtp_cmd c;
     struct slice key, value, rest;
-    must(line.n == 0 || (memchr(line.p, '\r', line.n) == NULL && memchr(line.p, '\n', line.n) == NULL));
+    must(line.n == 0 ||
+         (memchr(line.p, '\r', line.n) == NULL && memchr(line.p, '\n', line.n) == NULL));
     smtp_cmd_parse(line, &c);
     must(fuzz_within(c.args, line) && fuzz_within(c.path, line) && fuzz_within(c.params, line));
     must(c.path.n == 0 || (c.path.p[0] == '<' && c.path.p[c.path.n - 1] == '>'));

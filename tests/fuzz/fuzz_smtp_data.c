@@ -1,5 +1,5 @@
-/* The octets of DATA: however they are cut the same passes, and what passes ends a message in one place only, for a host
- * that is lax as for one that is strict. */
+/* The octets of DATA: however they are cut the same passes, and what passes ends a message in one
+ * place only, for a host that is lax as for one that is strict. */
 #include "config.h"
 #include "fuzz.h"
 #include "wherry/smtp/cmd.h"

@@ -1,4 +1,5 @@
-/* Replies: cut anywhere they are the same; written out again they read the same; no line can be forged. */
+/* Replies: cut anywhere they are the same; written out again they read the same; no line can be
+ * forged. */
 #include "config.h"
 #include "fuzz.h"
 #include "wherry/smtp/reply.h"

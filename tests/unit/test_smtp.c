@@ -1,4 +1,5 @@
-/* SMTP lines, commands, DATA, replies, EHLO: whole, split at every byte, and what must be refused. */
+/* SMTP lines, commands, DATA, replies, EHLO: whole, split at every byte, and what must be refused.
+ */
 #include "unit.h"
 #include "wherry/smtp/cmd.h"
 #include "wherry/smtp/reply.h"
@@ -18,10 +19,10 @@ static void lines(void **state)
     static const char whole[] = "MAIL FROM:<a@b>\r\n";
     for (size_t n = 0; n + 1 < sizeof(whole) - 1; n++)
         assert_int_equal(smtp_line_next(slice_make(whole, n), 512, &line, &used), CODEC_MORE);
-    static const struct slice bad[] = {SLICE_LIT("NOOP\n"),       SLICE_LIT("\n"),
-                                       SLICE_LIT("NO\rOP\r\n"),   SLICE_LIT("NOOP\r\r\n"),
-                                       SLICE_LIT("NO\nOP\r\n"),   SLICE_LIT("a\rb"),
-                                       SLICE_LIT("NO\0OP\r\n"),   SLICE_LIT("DATA\n\r\n")};
+    static const struct slice bad[] = {SLICE_LIT("NOOP\n"),     SLICE_LIT("\n"),
+                                       SLICE_LIT("NO\rOP\r\n"), SLICE_LIT("NOOP\r\r\n"),
+                                       SLICE_LIT("NO\nOP\r\n"), SLICE_LIT("a\rb"),
+                                       SLICE_LIT("NO\0OP\r\n"), SLICE_LIT("DATA\n\r\n")};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(smtp_line_next(bad[i], 512, &line, &used), CODEC_BAD);
         assert_true(line.n == 0 && used == 0);
@@ -59,8 +60,14 @@ static void verbs(void **state)
     assert_true(c.verb == SMTP_BDAT && c.size == 86 && c.last && c.fault == SMTP_FINE);
     c = parse("bdat 0");
     assert_true(c.size == 0 && !c.last && c.fault == SMTP_FINE);
-    static const char *const bad[] = {"BDAT",   "BDAT x",         "BDAT 1 LAST x", "BDAT -1", "BDAT 1 FIRST",
-                                      "BDAT +1", "BDAT 99999999999999999999", "BDAT 9223372036854775808"};
+    static const char *const bad[] = {"BDAT",
+                                      "BDAT x",
+                                      "BDAT 1 LAST x",
+                                      "BDAT -1",
+                                      "BDAT 1 FIRST",
+                                      "BDAT +1",
+                                      "BDAT 99999999999999999999",
+                                      "BDAT 9223372036854775808"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(parse(bad[i]).fault, SMTP_BAD_ARGS);
 }
@@ -72,12 +79,15 @@ static void paths(void **state)
     assert_true(c.verb == SMTP_MAIL && c.fault == SMTP_FINE);
     assert_true(slice_is(c.path, "<a@b.example>") && slice_is(c.params, "SIZE=12 BODY=8BITMIME"));
     struct slice key, value, rest = c.params;
-    assert_true(smtp_param_next(&rest, &key, &value) && slice_is(key, "SIZE") && slice_is(value, "12"));
-    assert_true(smtp_param_next(&rest, &key, &value) && slice_is(key, "BODY") && slice_is(value, "8BITMIME"));
+    assert_true(smtp_param_next(&rest, &key, &value) && slice_is(key, "SIZE") &&
+                slice_is(value, "12"));
+    assert_true(smtp_param_next(&rest, &key, &value) && slice_is(key, "BODY") &&
+                slice_is(value, "8BITMIME"));
     assert_false(smtp_param_next(&rest, &key, &value));
     assert_true(slice_is(parse("mail from: <>").path, "<>"));
     assert_true(slice_is(parse("RCPT TO:<\"a b>\\\"\"@c> NOTIFY=NEVER").path, "<\"a b>\\\"\"@c>"));
-    assert_true(slice_is(parse("RCPT TO:<\xc3\xa4@\xc3\xb6.example> ORCPT=utf-8;x").path, "<\xc3\xa4@\xc3\xb6.example>"));
+    assert_true(slice_is(parse("RCPT TO:<\xc3\xa4@\xc3\xb6.example> ORCPT=utf-8;x").path,
+                         "<\xc3\xa4@\xc3\xb6.example>"));
     static const char *const bad[] = {"MAIL",
                                       "MAIL FROM:",
                                       "MAIL FROM:a@b",
@@ -138,7 +148,8 @@ static void data_is(struct slice in, enum codec want, size_t passes)
         size_t passed;
         enum codec got = data_run(in, step, &passed);
         if (got != want || passed != passes)
-            fail_msg("step %zu of \"%.*s\": %d after %zu", step, (int)in.n, (const char *)in.p, got, passed);
+            fail_msg("step %zu of \"%.*s\": %d after %zu", step, (int)in.n, (const char *)in.p, got,
+                     passed);
     }
 }
 
@@ -155,7 +166,8 @@ static void data_ends(void **state)
     data_is(slice_make("\0\xff\r\n.\r\n", 7), CODEC_DONE, 7);
 }
 
-/* The published ways to end a message for one server and not for the other: none of them ends it, nor passes. */
+/* The published ways to end a message for one server and not for the other: none of them ends it,
+ * nor passes. */
 static void data_smuggling(void **state)
 {
     (void)state;
@@ -265,10 +277,12 @@ static void ehlo(void **state)
     struct smtp_ehlo e;
     struct buf out = {0};
     (void)state;
-    struct smtp_reply r = reply_of("250-PIPELINING\r\n250-size 52428800\r\n250-AUTH PLAIN LOGIN GSSAPI\r\n250-8BITMIME\r\n"
-                                   "250-BURL imap\r\n250-XCLIENT ADDR PORT LOGIN DESTADDR\r\n250-AUTHX\r\n250 DSN\r\n");
+    struct smtp_reply r = reply_of(
+        "250-PIPELINING\r\n250-size 52428800\r\n250-AUTH PLAIN LOGIN GSSAPI\r\n250-8BITMIME\r\n"
+        "250-BURL imap\r\n250-XCLIENT ADDR PORT LOGIN DESTADDR\r\n250-AUTHX\r\n250 DSN\r\n");
     smtp_ehlo_parse(&r, &e);
-    assert_int_equal(e.ext, SMTP_BIT(SIZE) | SMTP_BIT(AUTH) | SMTP_BIT(8BITMIME) | SMTP_BIT(XCLIENT) | SMTP_BIT(DSN));
+    assert_int_equal(e.ext, SMTP_BIT(SIZE) | SMTP_BIT(AUTH) | SMTP_BIT(8BITMIME) |
+                                SMTP_BIT(XCLIENT) | SMTP_BIT(DSN));
     assert_int_equal(e.size, 52428800);
     assert_int_equal(e.mechs, SMTP_MECH_PLAIN | SMTP_MECH_LOGIN);
     assert_int_equal(e.xattrs, SMTP_XADDR | SMTP_XPORT | SMTP_XLOGIN);
@@ -284,9 +298,9 @@ static void ehlo(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines),     cmocka_unit_test(verbs),          cmocka_unit_test(paths),
-        cmocka_unit_test(lengths),   cmocka_unit_test(data_ends),      cmocka_unit_test(data_smuggling),
-        cmocka_unit_test(replies),   cmocka_unit_test(reply_bounds),   cmocka_unit_test(queue_ids),
+        cmocka_unit_test(lines),   cmocka_unit_test(verbs),        cmocka_unit_test(paths),
+        cmocka_unit_test(lengths), cmocka_unit_test(data_ends),    cmocka_unit_test(data_smuggling),
+        cmocka_unit_test(replies), cmocka_unit_test(reply_bounds), cmocka_unit_test(queue_ids),
         cmocka_unit_test(ehlo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

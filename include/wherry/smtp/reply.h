@@ -20,8 +20,9 @@ struct smtp_reply {
 void smtp_reply_free(struct smtp_reply *r);
 
 /*
- * Reads on. DONE: the reply is whole (the next call begins another one). MORE: *used bytes were taken and more are
- * needed. BAD: not a reply, lines with different codes, a bare CR or LF, or beyond the bounds.
+ * Reads on. DONE: the reply is whole (the next call begins another one). MORE: *used bytes were
+ * taken and more are needed. BAD: not a reply, lines with different codes, a bare CR or LF, or
+ * beyond the bounds.
  */
 enum codec smtp_reply_next(struct smtp_reply *r, struct slice in, size_t *used);
 /* The n-th line of text; empty when there is none. */
@@ -48,7 +49,7 @@ enum smtp_ext {
 #define X(id, name) SMTP_EXT_##id,
     SMTP_EXTS(X)
 #undef X
-    SMTP_EXT_COUNT
+        SMTP_EXT_COUNT
 };
 #define SMTP_BIT(id) (1u << SMTP_EXT_##id)
 /* Those that mean the same to a client behind a proxy. */
@@ -58,7 +59,13 @@ enum smtp_ext {
      SMTP_BIT(REQUIRETLS))
 
 enum smtp_mech { SMTP_MECH_PLAIN = 1, SMTP_MECH_LOGIN = 2 };
-enum smtp_xattr { SMTP_XADDR = 1, SMTP_XPORT = 2, SMTP_XPROTO = 4, SMTP_XHELO = 8, SMTP_XLOGIN = 16 };
+enum smtp_xattr {
+    SMTP_XADDR = 1,
+    SMTP_XPORT = 2,
+    SMTP_XPROTO = 4,
+    SMTP_XHELO = 8,
+    SMTP_XLOGIN = 16
+};
 
 struct smtp_ehlo {
     unsigned ext;    /* SMTP_BITs */
@@ -68,7 +75,8 @@ struct smtp_ehlo {
 };
 /* From the reply to EHLO; its first line is the host's name. Unknown keywords are passed over. */
 void smtp_ehlo_parse(const struct smtp_reply *r, struct smtp_ehlo *out);
-/* Appends the lines "250-KEYWORD" for the bits given, SIZE with its number; no last line, that is the caller's. */
+/* Appends the lines "250-KEYWORD" for the bits given, SIZE with its number; no last line, that is
+ * the caller's. */
 void smtp_ehlo_put(struct buf *out, unsigned ext, uint64_t size);
 
 #endif

@@ -1,0 +1,218 @@
+/* The check of a password. See door.h. The connection to the old host is closed at once: hosts
+ * limit those of a person, and most sign-ins need it no more. */
+#include "config.h"
+#include "front/door.h"
+#include <string.h>
+
+void door_init(struct door *d, struct env *env, struct task *task, struct stream *client,
+               const char *protocol, uint32_t session)
+{
+    *d = (struct door){
+        .env = env, .task = task, .client = client, .protocol = protocol, .session = session};
+    timer_init(&d->delay, task);
+}
+
+static void stop_asking(struct door *d)
+{
+    imapc_abort(&d->imap);
+    smtpc_abort(&d->smtp);
+    timer_stop(&d->delay);
+    d->state = DOOR_IDLE;
+}
+
+void door_free(struct door *d)
+{
+    stop_asking(d);
+    buf_free(&d->login);
+    buf_free(&d->key);
+    secret_free(&d->password);
+}
+
+static bool loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+           strncmp(address, "::ffff:127.", 11) == 0;
+}
+
+bool door_plain_ok(const struct env *env, const struct stream *client, bool secure)
+{
+    enum plaintext p = env->settings->plaintext;
+    return secure || p == PLAINTEXT_YES ||
+           (p == PLAINTEXT_LOOPBACK && loopback(stream_peer(client)));
+}
+
+static uint64_t now(const struct door *d)
+{
+    return worker_now_ms(d->env->worker);
+}
+
+void door_log_failed(struct door *d, const char *cause, const struct err *e)
+{
+    struct err none = {0};
+    enum log_level level = e == NULL || e->code == E_AUTH ? LOG_INFO : LOG_WARN;
+    log_event(worker_log(d->env->worker), level, "sign_in_failed", log_s("protocol", d->protocol),
+              log_v("account", buf_slice(&d->key)), log_n("session", d->session),
+              log_s("address", stream_peer(d->client)), log_s("cause", cause),
+              log_e(e != NULL ? e : &none));
+    worker_counters(d->env->worker)->sign_in_failures++;
+}
+
+bool door_give_up(struct door *d)
+{
+    stop_asking(d);
+    secret_free(&d->password);
+    return ++d->attempts >= d->env->settings->sign_in_attempts;
+}
+
+void door_passed(struct door *d, const char *account)
+{
+    d->attempts = 0;
+    worker_counters(d->env->worker)->sign_ins++;
+    log_event(worker_log(d->env->worker), LOG_INFO, "sign_in", log_s("protocol", d->protocol),
+              log_s("account", account), log_n("session", d->session),
+              log_s("address", stream_peer(d->client)), log_s("tls", stream_tls_info(d->client)));
+}
+
+static void wrong(struct door *d, const char *cause)
+{
+    struct slice key = buf_slice(&d->key);
+    const char *address = stream_peer(d->client);
+    auth_note_failure(d->env->auth, address, key, now(d));
+    uint64_t ms = auth_failure_delay(d->env->auth, address, key, now(d));
+    door_log_failed(d, cause, NULL);
+    stop_asking(d);
+    secret_free(&d->password);
+    timer_start(&d->delay, ms > 0 ? ms : 1);
+    d->state = DOOR_PENALTY;
+}
+
+struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
+                                struct tls_ctx *tls)
+{
+    const struct settings *set = d->env->settings;
+    struct auth_creds creds = {0};
+    if (auth_host_creds(set, host, buf_slice(&d->login), &d->password, &creds) != 0)
+        return NULL;
+    struct imapc_open o = {
+        .host = host,
+        .tls = tls,
+        .creds = &creds,
+        .client_address = stream_peer(d->client),
+        .client_port = stream_peer_port(d->client),
+        .timeout_seconds = set->host_timeout_seconds,
+    };
+    struct imapc *c = imapc_open(d->env->worker, task, &o);
+    auth_creds_free(&creds);
+    return c;
+}
+
+/* XCLIENT goes without a name: it would be let in by that. */
+static struct smtpc *connect_smtp(struct door *d)
+{
+    const struct settings *set = d->env->settings;
+    struct auth_creds creds = {0};
+    if (auth_host_creds(set, &set->old_submission, buf_slice(&d->login), &d->password, &creds) != 0)
+        return NULL;
+    struct smtpc_open o = {
+        .host = &set->old_submission,
+        .tls = d->env->tls_old_submission,
+        .creds = &creds,
+        .hostname = set->hostname,
+        .client_address = stream_peer(d->client),
+        .client_port = stream_peer_port(d->client),
+        .timeout_seconds = set->host_timeout_seconds,
+    };
+    struct smtpc *c = smtpc_open(d->env->worker, d->task, &o);
+    auth_creds_free(&creds);
+    return c;
+}
+
+void door_knock(struct door *d)
+{
+    const struct settings *set = d->env->settings;
+    struct slice login = buf_slice(&d->login);
+    stop_asking(d);
+    buf_free(&d->key);
+    if (d->password.n == 0 || d->password.n > AUTH_MAX_PASSWORD ||
+        auth_check_login(set, login) != 0 || auth_account_key(set, login, &d->key) != 0) {
+        wrong(d, "malformed");
+        return;
+    }
+    if (set->verify_cache_seconds > 0 &&
+        auth_cache_ok(d->env->auth, buf_slice(&d->key), &d->password, now(d),
+                      set->verify_cache_seconds)) {
+        d->state = DOOR_CACHED;
+        return;
+    }
+    if (set->old_imap.host != NULL)
+        d->imap = door_connect_imap(d, d->task, &set->old_imap, d->env->tls_old);
+    else
+        d->smtp = connect_smtp(d);
+    d->state = DOOR_CHECK;
+    if (d->imap == NULL && d->smtp == NULL)
+        wrong(d, "malformed");
+}
+
+/* True when the host answered: *e is NULL when it let the person in. */
+static bool host_answered(struct door *d, const struct err **e)
+{
+    *e = NULL;
+    if (d->imap != NULL) {
+        struct imapc_event ev;
+        imapc_next(d->imap, &ev);
+        *e = ev.err;
+        return ev.kind == IMAPC_READY || ev.kind == IMAPC_FAILED;
+    }
+    struct smtpc_event ev;
+    smtpc_next(d->smtp, &ev);
+    *e = ev.err;
+    return ev.kind == SMTPC_READY || ev.kind == SMTPC_FAILED;
+}
+
+static enum door_answer check(struct door *d)
+{
+    const struct err *e;
+    struct slice key = buf_slice(&d->key);
+    if (!host_answered(d, &e))
+        return DOOR_WAIT;
+    if (e == NULL) {
+        auth_cache_put(d->env->auth, key, &d->password, now(d));
+        auth_note_success(d->env->auth, stream_peer(d->client), key);
+        imapc_close(&d->imap);
+        smtpc_close(&d->smtp);
+        d->state = DOOR_IDLE;
+        return DOOR_RIGHT;
+    }
+    if (e->code == E_AUTH) {
+        auth_cache_drop(d->env->auth, key);
+        wrong(d, "credentials");
+        return DOOR_WAIT;
+    }
+    door_log_failed(d, "old_host", e);
+    stop_asking(d);
+    return DOOR_UNAVAILABLE;
+}
+
+enum door_answer door_step(struct door *d)
+{
+    switch (d->state) {
+    case DOOR_IDLE:
+        break;
+    case DOOR_CACHED:
+        d->state = DOOR_IDLE;
+        return DOOR_RIGHT;
+    case DOOR_CHECK:
+        return check(d);
+    case DOOR_PENALTY:
+        if (!d->delay.fired)
+            return DOOR_WAIT;
+        stop_asking(d);
+        return DOOR_WRONG;
+    }
+    return DOOR_WAIT;
+}
+
+bool door_delays(const struct door *d)
+{
+    return d->state == DOOR_PENALTY;
+}

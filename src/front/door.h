@@ -1,0 +1,65 @@
+/*
+ * The door that all protocols share: is this the person's password? (DESIGN section 8)
+ *
+ * The old host says so, over IMAP, or over SMTP where it has no IMAP; what it said lately is
+ * believed for a while. Wrong passwords are counted, logged and answered late. Only a refusal by
+ * the old host counts as a wrong password.
+ *
+ * Owner: a session, in which it is embedded; its task is woken, and door_step() is then called
+ * until it answers.
+ */
+#ifndef WHERRY_FRONT_DOOR_H
+#define WHERRY_FRONT_DOOR_H
+
+#include "wherry/client/imap.h"
+#include "wherry/client/smtp.h"
+#include "wherry/move/account.h"
+
+enum door_state { DOOR_IDLE, DOOR_CACHED, DOOR_CHECK, DOOR_PENALTY };
+
+struct door {
+    struct env *env;
+    struct task *task;
+    struct stream *client; /* borrowed */
+    const char *protocol;  /* for the log */
+    uint32_t session;
+    struct buf login, key; /* as typed; the account's */
+    struct secret password;
+    unsigned attempts; /* failed, in this connection */
+    enum door_state state;
+    struct imapc *imap;
+    struct smtpc *smtp;
+    struct timer delay;
+};
+
+void door_init(struct door *d, struct env *env, struct task *task, struct stream *client,
+               const char *protocol, uint32_t session);
+void door_free(struct door *d);
+/* Passwords are taken on this connection as it is. */
+bool door_plain_ok(const struct env *env, const struct stream *client, bool secure);
+
+/* Begins to check login and password. The key is set when the name can be somebody's. */
+void door_knock(struct door *d);
+
+enum door_answer {
+    DOOR_WAIT,
+    DOOR_RIGHT,
+    DOOR_WRONG,      /* logged and counted, and its delay is over */
+    DOOR_UNAVAILABLE /* nobody could be asked; logged */
+};
+enum door_answer door_step(struct door *d);
+/* The only thing that is waited for is the delay of a wrong password. */
+bool door_delays(const struct door *d);
+
+/* A later step of the sign-in failed: log and counter. */
+void door_log_failed(struct door *d, const char *cause, const struct err *e);
+/* The try is over without success: forgets the password. True when it was the last one allowed. */
+bool door_give_up(struct door *d);
+/* Signed in: log and counter. */
+void door_passed(struct door *d, const char *account);
+
+/* A connection to an IMAP host under the person's name; NULL: no such name there. */
+struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
+                                struct tls_ctx *tls);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * What the listeners know of a session, whatever it speaks; and the front itself. Between the files
+ * of front only.
+ */
+#ifndef WHERRY_FRONT_VISITOR_H
+#define WHERRY_FRONT_VISITOR_H
+
+#include "wherry/front/front.h"
+#include "wherry/net/stream.h"
+
+/* Embedded in each session; owner: the session. */
+struct visitor {
+    struct list node; /* front's list */
+    struct front *front;
+    struct task *task;
+    struct stream *client;
+    uint32_t id;
+    void (*abort)(struct visitor *v); /* frees the session at once, without a word to the client */
+};
+
+struct gate {
+    struct listener *listener;
+    struct front *front;
+    bool implicit; /* TLS from the first byte */
+    bool submission;
+};
+
+struct front {
+    struct env *env;
+    struct gate **gates;
+    unsigned n_gates;
+    struct list visitors;
+    unsigned n_visitors;
+    uint32_t next_id;
+    bool draining;
+};
+
+/* Puts it on the list with an id of its own, and counts it. */
+void visitor_enter(struct visitor *v, struct front *f, struct task *task, struct stream *client);
+void visitor_leave(struct visitor *v);
+
+#endif
