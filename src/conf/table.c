@@ -130,7 +130,9 @@ static const struct conf_option table[] = {
     NUM("auth.verify_cache_seconds", CONF_NUMBER, verify_cache_seconds, "120", 0, 3600, R,
         "how long a checked password is believed"),
 
-    NUM("copy.movers", CONF_NUMBER, movers, "4", 1, 256, R, "mailboxes copied at once"),
+    NUM("copy.movers", CONF_NUMBER, movers, "16", 1, 256, R, "mailboxes copied at once"),
+    NUM("copy.movers_per_account", CONF_NUMBER, movers_per_account, "3", 1, 64, R,
+        "mailboxes of one account copied at once"),
     NUM("copy.batch_messages", CONF_NUMBER, batch_messages, "100", 1, 1000, R,
         "messages in a batch"),
     NUM("copy.batch_bytes", CONF_SIZE, batch_bytes, "8M", 64 * K, 1 * G, R, "bytes in a batch"),

@@ -33,6 +33,7 @@ struct account {
     struct mirror *mirror; /* while it runs */
     struct err mirror_err;
     unsigned movers;       /* running or queued for this account */
+    unsigned running;      /* of these: each is one connection to either host under the person's name */
     struct list released;  /* on accounts.released while unused */
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
     bool barrier_set;

@@ -172,11 +172,15 @@ void accounts_run_queue(struct accounts *all)
     list_for_each_safe(it, tmp, &all->queue)
     {
         struct unit *u = container_of(it, struct unit, queued);
-        if (all->movers >= all->env->settings->movers)
+        const struct settings *s = all->env->settings;
+        if (all->movers >= s->movers)
             return;
+        if (u->account->running >= s->movers_per_account)
+            continue;
         list_remove(&u->queued);
         u->in_queue = false;
         all->movers++;
+        u->account->running++;
         u->mover = mover_start(u);
     }
 }
@@ -191,6 +195,7 @@ void unit_stop(struct unit *u)
     if (u->mover != NULL) {
         mover_abort(&u->mover);
         u->account->all->movers--;
+        u->account->running--;
         u->account->movers--;
         task_wake(&u->account->all->task);
     }
@@ -215,6 +220,7 @@ void unit_mover_done(struct unit *u, int result, const struct err *e)
     struct account *a = u->account;
     u->mover = NULL;
     a->all->movers--;
+    a->running--;
     a->movers--;
     if (result != 0) {
         u->err = *e;

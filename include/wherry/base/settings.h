@@ -60,6 +60,7 @@ struct settings {
     unsigned verify_cache_seconds; /* a checked password is believed that long; 0: always ask */
     /* the copy */
     unsigned movers;            /* mailboxes being copied at once, in all */
+    unsigned movers_per_account;
     unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
     uint64_t batch_bytes;       /* a batch ends at this size too */
     uint32_t uid_headroom;
