@@ -140,6 +140,29 @@ static bool no_such_name(struct session *s)
     return refuse(s, "UNAVAILABLE", &e);
 }
 
+/* Answers that are not a host's wait for those that are, so that they come in the order of the
+ * commands. */
+static bool has_to_wait(struct session *s)
+{
+    if ((s->n_flights == 0 && !s->midline) || s->hurry)
+        return false;
+    tr_clear(&s->args);
+    session_enter(s, S_DRAIN);
+    return true;
+}
+
+static bool command_touch(struct session *s)
+{
+    if (!find_touched(s))
+        return has_to_wait(s) ||
+               refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
+    if (s->touch == NULL)
+        return command_run(s);
+    s->awake_ms = session_now(s);
+    session_enter(s, S_TOUCH);
+    return true;
+}
+
 static bool command_translate(struct session *s)
 {
     const struct tr_view v = {s->view.map, s->offered, name_to_new, s};
@@ -147,25 +170,20 @@ static bool command_translate(struct session *s)
         return command_run(s);
     switch (tr_command(s->row->grammar, &v, s->cmd.args, &s->args)) {
     case TR_BAD:
-        session_bad(s, s->args.error);
+        if (!has_to_wait(s))
+            session_bad(s, s->args.error);
         return true;
     case TR_NAME:
-        return no_such_name(s);
+        return has_to_wait(s) || no_such_name(s);
     case TR_NOTHING:
         s->nothing = true;
         return command_run(s);
     case TR_OK:
         break;
     }
-    if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) == 0)
-        return command_run(s);
-    if (!find_touched(s))
-        return refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
-    if (s->touch == NULL)
-        return command_run(s);
-    s->awake_ms = session_now(s);
-    session_enter(s, S_TOUCH);
-    return true;
+    if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) != 0)
+        return command_touch(s);
+    return command_run(s);
 }
 
 /* The map was replaced under the session (the new host gave the mailbox another UIDVALIDITY): start
@@ -175,24 +193,33 @@ static bool view_gone(struct session *s)
     return s->unit != NULL && unit_record(s->unit)->view_uidvalidity != s->view_uidvalidity;
 }
 
-bool command_begin(struct session *s)
+static const char *complaint(const struct session *s)
 {
     const struct command *row = s->row;
+    if (row == NULL || (row->needs & ~s->offered) != 0)
+        return "Unknown command";
+    if ((row->flags & (s->unit != NULL ? CF_SELECTED : CF_AUTH)) == 0)
+        return "Select a mailbox first";
+    if (((row->flags & CF_MESSAGE) != 0) != (s->cmd.kind == CMD_MESSAGE))
+        return "A message is expected with APPEND, and there only";
+    return NULL;
+}
+
+bool command_begin(struct session *s)
+{
     if (view_gone(s)) {
         session_bye(s, "uidvalidity_changed", "The mailbox was replaced, please connect again");
-    } else if (row == NULL || (row->needs & ~s->offered) != 0) {
-        session_bad(s, "Unknown command");
-    } else if ((row->flags & (s->unit != NULL ? CF_SELECTED : CF_AUTH)) == 0) {
-        session_bad(s, "Select a mailbox first");
-    } else if (((row->flags & CF_MESSAGE) != 0) != (s->cmd.kind == CMD_MESSAGE)) {
-        session_bad(s, "A message is expected with APPEND, and there only");
-    } else if ((row->flags & CF_BARRIER) != 0 && (s->n_flights > 0 || s->midline)) {
-        if ((row->flags & CF_LOGOUT) != 0)
-            timer_start(&s->beat, LOGOUT_MS);
-        session_enter(s, S_DRAIN);
-    } else {
-        return command_translate(s);
+        return true;
     }
+    const char *bad = complaint(s);
+    if ((bad != NULL || (s->row->flags & CF_BARRIER) != 0) && has_to_wait(s)) {
+        if (bad == NULL && (s->row->flags & CF_LOGOUT) != 0 && !timer_running(&s->beat))
+            timer_start(&s->beat, LOGOUT_MS);
+        return true;
+    }
+    if (bad == NULL)
+        return command_translate(s);
+    session_bad(s, bad);
     return true;
 }
 
@@ -209,10 +236,10 @@ bool state_ready(struct session *s)
 
 bool state_drain(struct session *s)
 {
-    bool hurry = (s->row->flags & CF_LOGOUT) != 0 && s->beat.fired;
-    if ((s->n_flights > 0 || s->midline) && !hurry)
+    s->hurry = s->row != NULL && (s->row->flags & CF_LOGOUT) != 0 && s->beat.fired;
+    if ((s->n_flights > 0 || s->midline) && !s->hurry)
         return false;
-    return command_translate(s);
+    return command_begin(s);
 }
 
 /* A large copy outlasts what hosts allow a silent connection. The reply is nobody's. */

@@ -163,7 +163,7 @@ struct session {
     struct cmd cmd;
     const struct command *row;
     struct tr_out args;
-    bool nothing;
+    bool nothing, hurry; /* hurry: LOGOUT has waited long enough for what is in flight */
     struct unit *touch;
     uint64_t awake_ms; /* while it waits for a copy: new was last spoken to */
     struct append append;

@@ -95,7 +95,8 @@ bool state_mirror(struct session *s)
         break;
     }
     timer_stop(&s->beat);
-    s->new_ = door_connect_imap(&s->door, &s->task, &session_settings(s)->new_imap, s->env->tls_new);
+    s->new_ =
+        door_connect_imap(&s->door, &s->task, &session_settings(s)->new_imap, s->env->tls_new);
     if (s->new_ == NULL)
         unavailable(s, "new_name", NULL, "[UNAVAILABLE] The new server has no such name");
     else
@@ -106,7 +107,8 @@ bool state_mirror(struct session *s)
 static void entered(struct session *s)
 {
     s->offered = front_caps_offer(imapc_caps(s->new_));
-    /* A search may take a host minutes. The client would wait for it there, too; a host that is gone shows by TCP. */
+    /* A search may take a host minutes. The client would wait for it there, too; a host that is
+     * gone shows by TCP. */
     imapc_set_patient(s->new_, true);
     session_apply_limits(s);
     s->active_ms = session_now(s);

@@ -61,8 +61,9 @@ void create_done(struct session *s, struct flight *f, const struct resp *r)
 
 /*
  * Hosts end the connection of who stays in a mailbox that is deleted, so it is left first; the
- * reply to that is nobody's. Where the host then refuses to delete it, the client has to come
- * again: its view of it is gone.
+ * reply to that is nobody's. A host without UNSELECT is asked for a mailbox that does not exist:
+ * that leaves the selected one, too (RFC 3501 6.3.1). Where the host then refuses to delete it, the
+ * client has to come again: its view of it is gone.
  */
 bool delete_run(struct session *s)
 {
@@ -71,10 +72,12 @@ bool delete_run(struct session *s)
         session_no(s, "[CANNOT] INBOX cannot be deleted");
         return true;
     }
-    s->left_for_delete = s->unit != NULL && account_find(s->account, name) == s->unit &&
-                         (s->offered & CAP_BIT(UNSELECT)) != 0;
+    s->left_for_delete = s->unit != NULL && account_find(s->account, name) == s->unit;
     if (s->left_for_delete)
-        (void)imapc_command(s->new_, "UNSELECT");
+        (void)imapc_command(
+            s->new_,
+            (s->offered & CAP_BIT(UNSELECT)) != 0 ? "UNSELECT" : "EXAMINE \"no such mailbox %u\"",
+            (unsigned)s->id);
     return command_forward(s);
 }
 

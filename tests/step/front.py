@@ -229,15 +229,15 @@ def test_pipelined_commands_keep_their_order(w):
     c, new, _ = selected(w)
     new.on(rb'UID SEARCH', b'* SEARCH 7\r\n%T OK .\r\n')
     new.on(rb'SEARCH', b'* SEARCH 1\r\n%T OK .\r\n')
-    words = [b'NOOP', b'SEARCH ALL', b'UID SEARCH ALL', b'CAPABILITY', b'FETCH 1 FLAGS', b'JUNK', b'NAMESPACE', b'CHECK',
+    words = [b'NOOP', b'SEARCH ALL', b'UID SEARCH ALL', b'CAPABILITY', b'FETCH 1 FLAGS', b'JUNK', b'CHECK', b'FETCH x FLAGS', b'CHECK', b'SELECT \xff',
+             b'NAMESPACE', b'CHECK',
              b'STATUS INBOX (UIDNEXT)', b'LIST "" *', b'NOOP']
     c.send(b''.join(b'p%d %s\r\n' % (i, x) for i, x in enumerate(words)))
     got = []
     while not got or not got[-1].startswith(b'p%d ' % (len(words) - 1)):
         got.append(c.line())
     tags = [x.split(b' ')[0] for x in got if x.startswith(b'p')]
-    barriers = [b'p%d' % i for i in range(len(words)) if words[i] != b'JUNK']
-    assert [t for t in tags if t in barriers] == barriers, tags
+    assert tags == [b'p%d' % i for i in range(len(words))], tags
     searches = [x for x in got if x.startswith(b'* SEARCH')]
     assert searches == [b'* SEARCH 1', b'* SEARCH %d' % (7 + V)], searches
 
@@ -283,9 +283,7 @@ def test_own_lines_do_not_cut_into_a_reply(w):
     parts.append(None)
     lines, reply = c.until(b'f')
     assert lines[0] == b'* 1 FETCH (UID %d BODY[] {10}\r\n1234567890)' % (7 + V), lines
-    rest = b'\n'.join(lines[1:])
-    if b'x BAD' not in rest:
-        assert c.line().startswith(b'x BAD')
+    assert c.line().startswith(b'x BAD')
 
 
 def test_host_says_bye_in_the_middle(w):
