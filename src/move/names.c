@@ -141,7 +141,11 @@ struct unit *account_find_new(struct account *a, struct slice new_name)
 
 /* ---- structure changed by a person ---- */
 
-/* The highest UIDVALIDITY that a deleted mailbox of that name was shown with. */
+/*
+ * The highest UIDVALIDITY that a deleted mailbox of that name was shown with. One that was never touched was perhaps seen
+ * on the old host before the cutover, with a value that was not asked for: hosts take the time of day, or count up from
+ * it, so tomorrow is above it.
+ */
 static uint32_t buried_uidvalidity(const struct account *a, struct slice view_name)
 {
     uint32_t high = 0;
@@ -152,6 +156,9 @@ static uint32_t buried_uidvalidity(const struct account *a, struct slice view_na
         uint32_t seen[] = {u->rec.view_uidvalidity, u->rec.old_uidvalidity, u->rec.min_view_uidvalidity};
         for (unsigned k = 0; k < 3; k++)
             high = seen[k] > high ? seen[k] : high;
+        uint32_t tomorrow = (uint32_t)(clock_real_us() / 1000000 + 86400);
+        if (u->rec.old_name[0] != '\0' && u->rec.old_uidvalidity == 0 && high < tomorrow)
+            high = tomorrow;
     }
     return high;
 }
