@@ -143,11 +143,6 @@ struct store_batch *account_batch(struct account *a)
     return store_batch_new(a->all->env->store);
 }
 
-void account_put(struct store_batch *b, const struct account *a)
-{
-    store_put_account(b, &a->rec);
-}
-
 /* ---- loading ---- */
 
 struct load {
@@ -200,7 +195,7 @@ static void create_record(struct account *a)
     a->rec.not_moved = mem_strdup("");
     worker_counters(a->all->env->worker)->accounts++;
     struct store_batch *b = account_batch(a);
-    account_put(b, a);
+    store_put_account(b, &a->rec);
     store_submit(&b, NULL);
     log_event(worker_log(a->all->env->worker), LOG_INFO, "account_new", log_s("account", a->rec.name));
 }

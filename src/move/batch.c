@@ -173,7 +173,7 @@ void batch_commit_intent(struct mover *m, struct batch *b)
     struct store_intent i = {0};
     struct store_batch *s = account_batch(m->account);
     fill_intent(m, b, &i, false);
-    intent_put(s, &i);
+    store_put_intent(s, &i);
     b->intent.task = &m->task;
     store_submit(&s, &b->intent);
     b->intended = true;
@@ -210,8 +210,8 @@ void batch_settle(struct mover *m, struct batch *b)
     c->vanished += b->untold;
     m->unit->done += b->n + b->untold;
     m->progressed = true;
-    intent_put(s, &i);
-    unit_put(s, m->unit);
+    store_put_intent(s, &i);
+    store_put_unit(s, &m->unit->rec);
     store_submit(&s, NULL);
     store_intent_clear(&i);
     account_wake(m->account);

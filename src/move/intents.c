@@ -49,16 +49,6 @@ void intents_free(struct store_intent **v, size_t n)
     *v = NULL;
 }
 
-void intent_put(struct store_batch *b, const struct store_intent *i)
-{
-    struct buf key = {0}, value = {0};
-    store_key_part(&key, i->account, i->unit, i->batch);
-    store_intent_encode(&value, i);
-    store_put(b, STORE_INTENTS, buf_slice(&key), buf_slice(&value));
-    buf_free(&key);
-    buf_free(&value);
-}
-
 struct build {
     struct uidmap *map;
     uint32_t last;

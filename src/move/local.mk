@@ -13,7 +13,9 @@ libmove_a_SOURCES = \
 	src/move/mover.c \
 	src/move/mover_priv.h \
 	src/move/names.c \
+	src/move/open.c \
 	src/move/spool.c \
+	src/move/switch.c \
 	src/move/tidy.c \
 	src/move/unit.c \
 	include/wherry/move/account.h

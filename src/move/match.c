@@ -268,18 +268,18 @@ static void settle_sent(struct mover *m)
         if (p.ghost.new_uidnext == 0)
             p.ghost.new_uidnext = x->intents[i].new_uidnext;
         pair_intent(m, &x->intents[i], &p);
-        intent_put(b, &x->intents[i]);
+        store_put_intent(b, &x->intents[i]);
     }
     imap_set_end(&p.expunge);
     if (p.ghost.n > 0) {
         p.ghost.batch = ++m->batches;
-        intent_put(b, &p.ghost);
+        store_put_intent(b, &p.ghost);
     }
     if (p.hole != 0)
         u->copied_to = p.hole - 1;
     else if (last > u->copied_to)
         u->copied_to = last;
-    unit_put(b, m->unit);
+    store_put_unit(b, &m->unit->rec);
     m->wait.task = &m->task;
     store_submit(&b, &m->wait);
     log_event(worker_log(m->env->worker), LOG_INFO, "copy_resumed", log_s("account", m->account->rec.name),

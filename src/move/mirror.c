@@ -460,13 +460,13 @@ static void commit(struct mirror *m)
         struct unit *u = account_find(a, slice_str(m->entries[i].view));
         if (m->entries[i].reason != NULL)
             unit_set_reason(u, m->entries[i].reason);
-        unit_put(b, u);
+        store_put_unit(b, &u->rec);
     }
     struct store_account known = a->rec; /* shown as known only once it is on disk */
     known.state = ACCOUNT_KNOWN;
     struct store_account was = a->rec;
     a->rec = known;
-    account_put(b, a);
+    store_put_account(b, &a->rec);
     a->rec = was;
     m->wait.task = &m->task;
     store_submit(&b, &m->wait);

@@ -57,10 +57,8 @@ void account_wake(struct account *a);
 struct store_batch *account_batch(struct account *a);
 /* Frees the account soon if nobody needs it. */
 void account_release(struct account *a);
-void account_put(struct store_batch *b, const struct account *a);
 
 /* ---- unit.c ---- */
-void unit_put(struct store_batch *b, const struct unit *u);
 /* Adds a unit to the account with the next id; names are copied. */
 struct unit *unit_new(struct account *a, enum unit_kind kind, enum unit_state state, enum unit_home home,
                       struct slice old_name, struct slice view_name, struct slice new_name);

@@ -109,7 +109,7 @@ static void over(struct mover *m, int result)
         unit_enter(u, UNIT_UNTOUCHED);
         unit_set_reason(u, e.text);
         struct store_batch *b = account_batch(m->account);
-        unit_put(b, u);
+        store_put_unit(b, &u->rec);
         store_submit(&b, NULL);
     }
     free(m->nuls);
@@ -138,98 +138,6 @@ static void failed(struct mover *m)
     m->restarts++;
     m->progressed = false;
     sign_in(m);
-}
-
-/* ---- MV_OPEN ---- */
-
-static void enter_open(struct mover *m)
-{
-    mover_enter(m, MV_OPEN);
-    m->uidplus = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
-    m->multi = (imapc_caps(m->new.imap) & CAP_BIT(MULTIAPPEND)) != 0 &&
-               (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)) != 0;
-    imapc_begin(m->old.imap);
-    imapc_puts(m->old.imap, "EXAMINE ");
-    imapc_put_string(m->old.imap, slice_str(m->unit->rec.old_name));
-    imapc_end(m->old.imap);
-    imapc_begin(m->new.imap);
-    imapc_puts(m->new.imap, "STATUS ");
-    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
-    imapc_puts(m->new.imap, " (UIDNEXT UIDVALIDITY)");
-    imapc_end(m->new.imap);
-    m->old_due = m->new_due = 1;
-}
-
-static void on_status(struct mover *m)
-{
-    struct imap_args a;
-    struct buf name = {0};
-    struct tok t;
-    struct slice word;
-    uint32_t n;
-    if (!slice_is_nocase(buf_slice(&m->new.line.name), "STATUS"))
-        return;
-    imap_args_init(&a, buf_slice(&m->new.line.buf));
-    if (imap_args_astring(&a, &name) && imap_args_tok(&a, &t) && t.kind == TOK_OPEN)
-        while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM && imap_args_atom(&a, &word) &&
-               imap_args_u32(&a, &n)) {
-            if (slice_is_nocase(word, "UIDNEXT"))
-                m->new.uidnext = n;
-            if (slice_is_nocase(word, "UIDVALIDITY"))
-                m->new.uidvalidity = n;
-        }
-    buf_free(&name);
-}
-
-/* The mailbox on new was made anew (or the old one): what is recorded means nothing any more. */
-static void forget_progress(struct mover *m, struct store_batch *b)
-{
-    struct store_unit *u = &m->unit->rec;
-    struct counters *c = worker_counters(m->env->worker);
-    struct buf key = {0};
-    store_key_unit(&key, u->account, u->id);
-    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
-    store_del_prefix(b, STORE_LEFT, buf_slice(&key));
-    buf_free(&key);
-    c->moved -= u->moved;
-    c->left_behind -= u->left_behind;
-    c->vanished -= u->vanished;
-    c->bytes_moved -= u->bytes;
-    u->moved = u->left_behind = u->vanished = u->bytes = 0;
-    u->copied_to = 0;
-    m->batches = 0;
-}
-
-static int opened(struct mover *m)
-{
-    struct store_unit *u = &m->unit->rec;
-    if (m->old.uidvalidity == 0 || m->new.uidvalidity == 0 || m->new.uidnext == 0)
-        return mover_fail(m, E_PROTO, SCOPE_UNIT, "the %s host does not tell UIDVALIDITY and UIDNEXT",
-                          m->old.uidvalidity == 0 ? "old" : "new");
-    if (u->copied_to > 0 && u->old_uidvalidity != m->old.uidvalidity)
-        return mover_fail(m, E_PROTO, SCOPE_UNIT,
-                          "the old host changed the mailbox's UIDVALIDITY in the middle of the copy (%u, now %u)",
-                          u->old_uidvalidity, m->old.uidvalidity);
-    int r = intents_last(m, &m->batches);
-    if (r != 0)
-        return r;
-    struct store_batch *b = account_batch(m->account);
-    if (u->new_uidvalidity != 0 && u->new_uidvalidity != m->new.uidvalidity)
-        forget_progress(m, b);
-    u->old_uidvalidity = m->old.uidvalidity;
-    u->new_uidvalidity = m->new.uidvalidity;
-    if (m->restarts == 0) {
-        u->attempts++;
-        u->started = clock_real_us() / 1000000;
-        log_event(worker_log(m->env->worker), LOG_INFO, "copy_begin", log_s("account", m->account->rec.name),
-                  log_s("unit", u->view_name), log_n("messages", m->old.exists),
-                  log_n("settled", (int64_t)(u->moved + u->left_behind + u->vanished)),
-                  log_n("attempt", u->attempts));
-    }
-    unit_put(b, m->unit);
-    m->wait.task = &m->task;
-    store_submit(&b, &m->wait);
-    return 0;
 }
 
 /* ---- MV_SEEK: sequence numbers are dense, UIDs are not ---- */
@@ -311,96 +219,6 @@ static void enter_select(struct mover *m)
     m->new_due = 1;
 }
 
-/* ---- MV_SWITCH ---- */
-
-static void put_map(struct store_batch *b, const struct store_unit *u, const struct uidmap *map)
-{
-    struct buf key = {0}, value = {0};
-    store_key_unit(&key, u->account, u->id);
-    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
-    store_del_prefix(b, STORE_UIDMAPS, buf_slice(&key));
-    for (size_t part = 0; part < uidmap_parts(map); part++) {
-        buf_clear(&key);
-        buf_clear(&value);
-        store_key_part(&key, u->account, u->id, (uint32_t)part);
-        uidmap_encode(&value, map, part);
-        store_put(b, STORE_UIDMAPS, buf_slice(&key), buf_slice(&value));
-    }
-    buf_free(&key);
-    buf_free(&value);
-}
-
-/* T: above everything that the old host has handed out, and will while clients with stale DNS still see it. */
-static int close_map(struct mover *m, struct uidmap *map)
-{
-    uint32_t next = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to + 1;
-    uint32_t headroom = m->env->settings->uid_headroom;
-    uint32_t tail_new = 1;
-    if (map->n > 0)
-        tail_new = map->runs[map->n - 1].new + map->runs[map->n - 1].len;
-    if (next > UINT32_MAX - headroom)
-        headroom = 0;
-    if (uidmap_set_tail(map, next + headroom, tail_new) != 0)
-        return mover_fail(m, E_CORRUPT, SCOPE_UNIT, "the UID map does not close");
-    return 0;
-}
-
-static int enter_switch(struct mover *m)
-{
-    struct store_unit moved = m->unit->rec; /* shown as moved only once it is on disk */
-    struct uidmap map;
-    struct buf key = {0}, value = {0};
-    char none[] = "";
-    uidmap_init(&map);
-    int r = intents_map(m, &map);
-    if (r == 0)
-        r = close_map(m, &map);
-    if (r == 0) {
-        struct store_batch *b = account_batch(m->account);
-        unit_enter(m->unit, UNIT_SWITCHING);
-        moved.state = UNIT_MOVED;
-        moved.home = HOME_NEW;
-        moved.view_uidvalidity = moved.old_uidvalidity;
-        moved.found = moved.moved + moved.left_behind + moved.vanished;
-        moved.finished = clock_real_us() / 1000000;
-        moved.reason = none;
-        put_map(b, &moved, &map);
-        store_key_unit(&key, moved.account, moved.id);
-        store_unit_encode(&value, &moved);
-        store_put(b, STORE_UNITS, buf_slice(&key), buf_slice(&value));
-        m->wait.task = &m->task;
-        store_submit(&b, &m->wait);
-    }
-    uidmap_free(&map);
-    buf_free(&key);
-    buf_free(&value);
-    return r;
-}
-
-static void switched(struct mover *m)
-{
-    struct unit *u = m->unit;
-    struct counters *c = worker_counters(m->env->worker);
-    uint64_t ms = worker_now_ms(m->env->worker) - m->began_ms;
-    uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
-    c->found += found - u->rec.found;
-    u->rec.found = found;
-    u->rec.view_uidvalidity = u->rec.old_uidvalidity;
-    u->rec.home = HOME_NEW;
-    u->rec.finished = clock_real_us() / 1000000;
-    unit_set_reason(u, "");
-    unit_enter(u, UNIT_MOVED);
-    u->done = u->total = found;
-    log_event(worker_log(m->env->worker), LOG_INFO, "moved", log_s("account", m->account->rec.name),
-              log_s("unit", u->rec.view_name), log_n("found", (int64_t)found),
-              log_n("moved", (int64_t)u->rec.moved), log_n("left_behind", (int64_t)u->rec.left_behind),
-              log_n("vanished", (int64_t)u->rec.vanished), log_n("bytes", (int64_t)u->rec.bytes),
-              log_n("ms", (int64_t)ms));
-    conn_close(&m->old);
-    conn_close(&m->new);
-    over(m, 0);
-}
-
 /* ---- events ---- */
 
 static int on_tagged(struct mover *m, struct conn *c)
@@ -449,7 +267,7 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
     switch (m->phase) {
     case MV_OPEN:
         if (ev == CONN_LINE && !old)
-            on_status(m);
+            open_event(m);
         return 0;
     case MV_MATCH:
         if (ev == CONN_FETCH)
@@ -527,10 +345,10 @@ static int advance_idle(struct mover *m)
     switch (m->phase) {
     case MV_SIGN_IN:
         if (m->old_ready && m->new_ready)
-            enter_open(m);
+            open_begin(m);
         return 0;
     case MV_OPEN:
-        return m->wait.id == 0 ? opened(m) : enter_match(m);
+        return m->wait.id == 0 ? open_done(m) : enter_match(m);
     case MV_MATCH:
         return advance_match(m);
     case MV_SEEK:
@@ -600,11 +418,14 @@ static void mover_step(struct task *t)
             if (m->wait.pending)
                 return;
             if (m->unit->rec.state != UNIT_SWITCHING) {
-                r = enter_switch(m);
+                r = switch_begin(m);
             } else if (m->wait.result != 0) {
                 r = mover_store_failed(m, m->wait.result);
             } else {
-                switched(m);
+                switch_done(m);
+                conn_close(&m->old);
+                conn_close(&m->new);
+                over(m, 0);
                 return;
             }
             continue;

@@ -1,5 +1,5 @@
 /*
- * The mailbox mover: one per unit while it is copied. mover.c is the brain (phases), copy.c carries messages,
+ * The mailbox mover: one per unit while it is copied. mover.c is the brain (phases), open.c and switch.c its first and last act, copy.c carries messages,
  * match.c finds out after a crash what had arrived, compare.c makes both sides agree, spool.c keeps what is refused.
  */
 #ifndef WHERRY_MOVE_MOVER_PRIV_H
@@ -161,6 +161,15 @@ void mover_enter(struct mover *m, enum mover_phase phase);
 /* The store refused a commit. */
 int mover_store_failed(struct mover *m, int result);
 
+/* open.c: EXAMINE and STATUS, their replies, and when both are there */
+void open_begin(struct mover *m);
+void open_event(struct mover *m);
+int open_done(struct mover *m) MUST_USE;
+
+/* switch.c: hands in the transaction; it is on disk */
+int switch_begin(struct mover *m) MUST_USE;
+void switch_done(struct mover *m);
+
 /* copy.c */
 void copy_begin(struct mover *m, uint32_t first_seq, uint32_t last_seq);
 void copy_free(struct mover *m);
@@ -220,7 +229,6 @@ void compare_free(struct mover *m);
 int intents_load(struct mover *m, uint32_t from, enum intent_state state, size_t max,
                  struct store_intent **out, size_t *n) MUST_USE;
 void intents_free(struct store_intent **v, size_t n);
-void intent_put(struct store_batch *b, const struct store_intent *i);
 /* Builds the map out of what is recorded, and the number of the last intent. */
 int intents_map(struct mover *m, struct uidmap *map) MUST_USE;
 int intents_last(struct mover *m, uint32_t *last) MUST_USE;

@@ -128,8 +128,8 @@ struct unit *account_find_new(struct account *a, struct slice new_name)
             u = unit_new(a, UNIT_MAILBOX, UNIT_MOVED, HOME_NEW, slice_str(""), buf_slice(&view),
                          buf_slice(&canon));
             struct store_batch *b = account_batch(a);
-            unit_put(b, u);
-            account_put(b, a);
+            store_put_unit(b, &u->rec);
+            store_put_account(b, &a->rec);
             store_submit(&b, NULL);
         }
     }
@@ -175,8 +175,8 @@ void account_created(struct account *a, struct slice view_name, struct slice new
     } else if (u->rec.kind == UNIT_FOLDER) {
         u->rec.kind = UNIT_MAILBOX; /* the name has contents now, and they are on new */
     }
-    unit_put(b, u);
-    account_put(b, a);
+    store_put_unit(b, &u->rec);
+    store_put_account(b, &a->rec);
     store_submit(&b, wait);
     buf_free(&canon);
 }
@@ -188,7 +188,7 @@ void account_deleted(struct account *a, struct unit *u, struct store_wait *wait)
     account_wake(a); /* who waited for it */
     names_del(a, u);
     unit_enter(u, UNIT_DELETED);
-    unit_put(b, u);
+    store_put_unit(b, &u->rec);
     store_submit(&b, wait);
 }
 
@@ -224,7 +224,7 @@ void account_renamed(struct account *a, struct slice from_view, struct slice to_
         if (is_under(u->rec.new_name, from_new, a->rec.new_sep))
             replace(&u->rec.new_name, from_new, to_new);
         names_add(a, u);
-        unit_put(b, u);
+        store_put_unit(b, &u->rec);
     }
     store_submit(&b, wait);
 }

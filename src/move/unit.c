@@ -126,16 +126,6 @@ void unit_free(struct unit **up)
     *up = NULL;
 }
 
-void unit_put(struct store_batch *b, const struct unit *u)
-{
-    struct buf key = {0}, value = {0};
-    store_key_unit(&key, u->rec.account, u->rec.id);
-    store_unit_encode(&value, &u->rec);
-    store_put(b, STORE_UNITS, buf_slice(&key), buf_slice(&value));
-    buf_free(&key);
-    buf_free(&value);
-}
-
 void unit_set_reason(struct unit *u, const char *text)
 {
     free(u->rec.reason);
@@ -340,7 +330,7 @@ int unit_check_uidvalidity(struct unit *u, uint32_t new_uidvalidity)
                   log_n("now", new_uidvalidity), log_n("shown", r->view_uidvalidity));
     }
     r->new_uidvalidity = new_uidvalidity;
-    unit_put(b, u);
+    store_put_unit(b, &u->rec);
     store_submit(&b, NULL);
     return result;
 }

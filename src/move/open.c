@@ -1,0 +1,94 @@
+/*
+ * Opening both mailboxes, and what is still true of what was recorded about them.
+ */
+#include "move/mover_priv.h"
+
+void open_begin(struct mover *m)
+{
+    mover_enter(m, MV_OPEN);
+    m->uidplus = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
+    m->multi = (imapc_caps(m->new.imap) & CAP_BIT(MULTIAPPEND)) != 0 &&
+               (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)) != 0;
+    imapc_begin(m->old.imap);
+    imapc_puts(m->old.imap, "EXAMINE ");
+    imapc_put_string(m->old.imap, slice_str(m->unit->rec.old_name));
+    imapc_end(m->old.imap);
+    imapc_begin(m->new.imap);
+    imapc_puts(m->new.imap, "STATUS ");
+    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
+    imapc_puts(m->new.imap, " (UIDNEXT UIDVALIDITY)");
+    imapc_end(m->new.imap);
+    m->old_due = m->new_due = 1;
+}
+
+void open_event(struct mover *m)
+{
+    struct imap_args a;
+    struct buf name = {0};
+    struct tok t;
+    struct slice word;
+    uint32_t n;
+    if (!slice_is_nocase(buf_slice(&m->new.line.name), "STATUS"))
+        return;
+    imap_args_init(&a, buf_slice(&m->new.line.buf));
+    if (imap_args_astring(&a, &name) && imap_args_tok(&a, &t) && t.kind == TOK_OPEN)
+        while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM && imap_args_atom(&a, &word) &&
+               imap_args_u32(&a, &n)) {
+            if (slice_is_nocase(word, "UIDNEXT"))
+                m->new.uidnext = n;
+            if (slice_is_nocase(word, "UIDVALIDITY"))
+                m->new.uidvalidity = n;
+        }
+    buf_free(&name);
+}
+
+/* The mailbox on new was made anew (or the old one): what is recorded means nothing any more. */
+static void forget_progress(struct mover *m, struct store_batch *b)
+{
+    struct store_unit *u = &m->unit->rec;
+    struct counters *c = worker_counters(m->env->worker);
+    struct buf key = {0};
+    store_key_unit(&key, u->account, u->id);
+    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
+    store_del_prefix(b, STORE_LEFT, buf_slice(&key));
+    buf_free(&key);
+    c->moved -= u->moved;
+    c->left_behind -= u->left_behind;
+    c->vanished -= u->vanished;
+    c->bytes_moved -= u->bytes;
+    u->moved = u->left_behind = u->vanished = u->bytes = 0;
+    u->copied_to = 0;
+    m->batches = 0;
+}
+
+int open_done(struct mover *m)
+{
+    struct store_unit *u = &m->unit->rec;
+    if (m->old.uidvalidity == 0 || m->new.uidvalidity == 0 || m->new.uidnext == 0)
+        return mover_fail(m, E_PROTO, SCOPE_UNIT, "the %s host does not tell UIDVALIDITY and UIDNEXT",
+                          m->old.uidvalidity == 0 ? "old" : "new");
+    if (u->copied_to > 0 && u->old_uidvalidity != m->old.uidvalidity)
+        return mover_fail(m, E_PROTO, SCOPE_UNIT,
+                          "the old host changed the mailbox's UIDVALIDITY in the middle of the copy (%u, now %u)",
+                          u->old_uidvalidity, m->old.uidvalidity);
+    int r = intents_last(m, &m->batches);
+    if (r != 0)
+        return r;
+    struct store_batch *b = account_batch(m->account);
+    if (u->new_uidvalidity != 0 && u->new_uidvalidity != m->new.uidvalidity)
+        forget_progress(m, b);
+    u->old_uidvalidity = m->old.uidvalidity;
+    u->new_uidvalidity = m->new.uidvalidity;
+    if (m->restarts == 0) {
+        u->attempts++;
+        u->started = clock_real_us() / 1000000;
+        log_event(worker_log(m->env->worker), LOG_INFO, "copy_begin", log_s("account", m->account->rec.name),
+                  log_s("unit", u->view_name), log_n("messages", m->old.exists),
+                  log_n("settled", (int64_t)(u->moved + u->left_behind + u->vanished)),
+                  log_n("attempt", u->attempts));
+    }
+    store_put_unit(b, &m->unit->rec);
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+    return 0;
+}

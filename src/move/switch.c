@@ -1,0 +1,85 @@
+/*
+ * The switch: the transaction that makes new the unit's home, with the map that its UIDs are seen through from then on.
+ * Nothing is shown as moved before that is on disk.
+ */
+#include "move/mover_priv.h"
+
+static void put_map(struct store_batch *b, const struct store_unit *u, const struct uidmap *map)
+{
+    struct buf key = {0}, value = {0};
+    store_key_unit(&key, u->account, u->id);
+    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
+    store_del_prefix(b, STORE_UIDMAPS, buf_slice(&key));
+    for (size_t part = 0; part < uidmap_parts(map); part++) {
+        buf_clear(&key);
+        buf_clear(&value);
+        store_key_part(&key, u->account, u->id, (uint32_t)part);
+        uidmap_encode(&value, map, part);
+        store_put(b, STORE_UIDMAPS, buf_slice(&key), buf_slice(&value));
+    }
+    buf_free(&key);
+    buf_free(&value);
+}
+
+/* T: above everything that the old host has handed out, and will while clients with stale DNS still see it. */
+static int close_map(struct mover *m, struct uidmap *map)
+{
+    uint32_t next = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to + 1;
+    uint32_t headroom = m->env->settings->uid_headroom;
+    uint32_t tail_new = 1;
+    if (map->n > 0)
+        tail_new = map->runs[map->n - 1].new + map->runs[map->n - 1].len;
+    if (next > UINT32_MAX - headroom)
+        headroom = 0;
+    if (uidmap_set_tail(map, next + headroom, tail_new) != 0)
+        return mover_fail(m, E_CORRUPT, SCOPE_UNIT, "the UID map does not close");
+    return 0;
+}
+
+int switch_begin(struct mover *m)
+{
+    struct store_unit moved = m->unit->rec; /* shown as moved only once it is on disk */
+    struct uidmap map;
+    char none[] = "";
+    uidmap_init(&map);
+    int r = intents_map(m, &map);
+    if (r == 0)
+        r = close_map(m, &map);
+    if (r == 0) {
+        struct store_batch *b = account_batch(m->account);
+        unit_enter(m->unit, UNIT_SWITCHING);
+        moved.state = UNIT_MOVED;
+        moved.home = HOME_NEW;
+        moved.view_uidvalidity = moved.old_uidvalidity;
+        moved.found = moved.moved + moved.left_behind + moved.vanished;
+        moved.finished = clock_real_us() / 1000000;
+        moved.reason = none;
+        put_map(b, &moved, &map);
+        store_put_unit(b, &moved);
+        m->wait.task = &m->task;
+        store_submit(&b, &m->wait);
+    }
+    uidmap_free(&map);
+    return r;
+}
+
+void switch_done(struct mover *m)
+{
+    struct unit *u = m->unit;
+    struct counters *c = worker_counters(m->env->worker);
+    uint64_t ms = worker_now_ms(m->env->worker) - m->began_ms;
+    uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
+    c->found += found - u->rec.found;
+    u->rec.found = found;
+    u->rec.view_uidvalidity = u->rec.old_uidvalidity;
+    u->rec.home = HOME_NEW;
+    u->rec.finished = clock_real_us() / 1000000;
+    unit_set_reason(u, "");
+    unit_enter(u, UNIT_MOVED);
+    u->done = u->total = found;
+    log_event(worker_log(m->env->worker), LOG_INFO, "moved", log_s("account", m->account->rec.name),
+              log_s("unit", u->rec.view_name), log_n("found", (int64_t)found),
+              log_n("moved", (int64_t)u->rec.moved), log_n("left_behind", (int64_t)u->rec.left_behind),
+              log_n("vanished", (int64_t)u->rec.vanished), log_n("bytes", (int64_t)u->rec.bytes),
+              log_n("ms", (int64_t)ms));
+}
