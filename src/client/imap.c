@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GREETING_SECONDS = 30, TOKEN_SLACK = 4096 };
+enum { GREETING_SECONDS = 30, TOKEN_SLACK = 4096, SIGN_IN_TIMEOUTS = 3 };
 
 static int fail(struct imapc *c, int code, const char *fmt, ...) PRINTF(3, 4);
 
@@ -264,10 +264,31 @@ static int sign_in_code(const struct resp *r)
     return E_AUTH;
 }
 
+static bool holds(struct slice text, struct slice part)
+{
+    for (size_t i = 0; part.n > 0 && i + part.n <= text.n; i++)
+        if (memcmp(text.p + i, part.p, part.n) == 0)
+            return true;
+    return false;
+}
+
+/* Hosts repeat what they do not understand; that may be the password, which must get into no log. */
+static bool quotes_secret(const struct imapc *c, struct slice text)
+{
+    struct buf plain = {0};
+    auth_plain_encode(&c->creds, &plain);
+    size_t n = plain.len < 16 ? plain.len : 16; /* text may be cut anywhere */
+    bool found = holds(text, secret_slice(&c->creds.password)) ||
+                 holds(text, slice_make(buf_slice(&plain).p, n));
+    buf_wipe(&plain);
+    return found;
+}
+
 static void on_auth(struct imapc *c, const struct resp *r)
 {
     if (r->cond != COND_OK) {
-        fail(c, sign_in_code(r), "sign-in refused: %.*s", (int)(r->text.n < 100 ? r->text.n : 100),
+        bool quotes = quotes_secret(c, r->text);
+        fail(c, sign_in_code(r), "sign-in refused: %.*s", quotes ? 0 : (int)(r->text.n < 100 ? r->text.n : 100),
              (const char *)r->text.p);
         return;
     }
@@ -363,6 +384,8 @@ static bool silent_too_long(struct imapc *c)
     bool due = c->state != IC_READY || c->in_flight > 0;
     c->moved_seen = moved;
     timer_start(&c->timer, c->timeout_ms);
+    if (c->state != IC_READY && ++c->beats > SIGN_IN_TIMEOUTS)
+        return true; /* it talks without coming to the point */
     return quiet && due && !c->patient;
 }
 

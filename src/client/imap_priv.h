@@ -40,6 +40,7 @@ struct imapc {
     char *client_address;
     uint16_t client_port;
     uint64_t timeout_ms, moved_seen;
+    unsigned beats; /* of the timer during the sign-in */
     size_t in_limit;
     struct resp_reader reader;
     size_t used; /* of the stream's input by the last event, consumed at the next call */

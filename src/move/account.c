@@ -15,6 +15,7 @@ static bool add_unit_totals(struct slice key, struct slice value, void *arg)
     (void)key;
     if (store_unit_decode(&u, value) == 0) {
         struct counters *c = arg;
+        unit_settle_state(&u);
         unit_gauges(c, &u, 1);
         c->found += u.found;
         c->moved += u.moved;
@@ -124,11 +125,11 @@ void account_release(struct account *a)
     if (!list_empty(&a->released))
         return;
     list_append(&a->all->released, &a->released);
-    if (!a->barrier.pending) { /* one that is still pending covers less than was written since */
-        struct store_batch *b = account_batch(a);
-        a->barrier.task = &a->all->task;
-        store_submit(&b, &a->barrier);
-    }
+    if (a->barrier.pending) /* covers less than was written since */
+        store_wait_forget(a->all->env->store, &a->barrier);
+    struct store_batch *b = account_batch(a);
+    a->barrier.task = &a->all->task;
+    store_submit(&b, &a->barrier);
 }
 
 void account_wake(struct account *a)

@@ -2,6 +2,9 @@
 #include "move/mover_priv.h"
 #include <string.h>
 
+/* Of flags and dates in one batch; a host that tells the same again and again comes to an end here. */
+enum { TEXT_MAX = 8 * 1024 * 1024 };
+
 struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi)
 {
     struct batch *b = mem_alloc(sizeof(*b));
@@ -115,13 +118,22 @@ void flags_clean(struct mover *m, uint32_t uid, struct slice flags, struct buf *
 
 void batch_add(struct mover *m, struct batch *b, const struct fetch *f)
 {
-    if (f->seq < b->lo || f->seq > b->hi || f->uid == 0 || !f->has_flags || f->bad)
+    if (f->seq < b->lo || f->seq > b->hi || f->uid == 0 || b->text.len > TEXT_MAX)
         return; /* news about another message */
     struct copy_msg *msg = &b->msgs[f->seq - b->lo];
     struct buf flags = {0};
+    if (!f->has_flags || f->bad) { /* it is there, but what it is cannot be read: the comparison looks again */
+        if (msg->uid == 0) {
+            msg->seq = f->seq;
+            msg->uid = f->uid;
+            msg->status = MSG_VANISHED;
+        }
+        return;
+    }
     msg->seq = f->seq;
     msg->uid = f->uid;
     msg->when = f->when;
+    msg->status = MSG_LISTED;
     for (size_t i = 0; i < m->n_nuls; i++)
         if (m->nuls[i] == f->uid) {
             msg->status = MSG_REFUSED;
@@ -145,6 +157,8 @@ int batch_listed(struct mover *m, struct batch *b)
         last = b->msgs[i].uid;
         b->msgs[kept++] = b->msgs[i];
     }
+    if (kept == 0) /* or the same range would be asked for without end */
+        return mover_fail(m, E_CLOSED, SCOPE_HOST, "the old host tells nothing about messages %u to %u", b->lo, b->hi);
     b->untold = b->n - kept;
     b->n = kept;
     b->listed = true;
@@ -212,7 +226,36 @@ void batch_settle(struct mover *m, struct batch *b)
     m->progressed = true;
     store_put_intent(s, &i);
     store_put_unit(s, &m->unit->rec);
-    store_submit(&s, NULL);
+    m->copy.settled.task = &m->task;
+    store_submit(&s, &m->copy.settled);
     store_intent_clear(&i);
     account_wake(m->account);
+}
+
+static void forget_intent(struct mover *m, struct store_batch *s, const struct batch *b, uint32_t from)
+{
+    struct buf key = {0};
+    if (b == NULL || b->n == 0 || b->msgs[0].uid < from)
+        return; /* some of its messages were stored before */
+    store_key_part(&key, m->unit->rec.account, m->unit->rec.id, b->number);
+    store_del(s, STORE_INTENTS, buf_slice(&key));
+    buf_free(&key);
+}
+
+int batch_take_back(struct mover *m, uint32_t from)
+{
+    struct left_list left = {0};
+    int r = left_load(m, &left);
+    if (r != 0)
+        return r;
+    struct store_batch *s = account_batch(m->account);
+    if (m->unit->rec.copied_to >= from)
+        m->unit->rec.copied_to = from - 1;
+    left_forget(m, s, &left, from);
+    forget_intent(m, s, m->copy.cur, from);
+    forget_intent(m, s, m->copy.next, from);
+    store_put_unit(s, &m->unit->rec);
+    store_submit(&s, NULL);
+    free(left.uids);
+    return 0;
 }

@@ -27,56 +27,26 @@ void compare_free(struct mover *m)
     buf_free(&x->foreign);
     buf_free(&x->gone);
     free(x->late);
-    free(x->left);
+    free(x->left.uids);
     spool_free(&x->spool);
     memset(x, 0, sizeof(*x));
-}
-
-/* ---- what is in the spool already ---- */
-
-static bool add_left(struct slice key, struct slice value, void *arg)
-{
-    struct compare *x = arg;
-    struct store_left l;
-    (void)key;
-    if (store_left_decode(&l, value) != 0)
-        return true;
-    x->left = mem_grow(x->left, x->n_left + 1, sizeof(*x->left));
-    x->left[x->n_left++] = l.old_uid;
-    store_left_clear(&l);
-    return true;
-}
-
-static int cmp_u32(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bool is_left(const struct compare *x, uint32_t uid)
-{
-    return x->n_left > 0 && bsearch(&uid, x->left, x->n_left, sizeof(uid), cmp_u32) != NULL;
 }
 
 int compare_begin(struct mover *m)
 {
     struct compare *x = &m->compare;
-    struct buf key = {0};
-    free(x->left);
-    x->left = NULL;
-    x->n_left = 0;
     x->done = false;
+    x->expect = m->old.exists;
+    x->expunges = m->old.expunges;
     if (x->next_batch == 0)
         x->next_batch = 1;
-    store_key_unit(&key, m->unit->rec.account, m->unit->rec.id);
-    int r = store_walk(m->env->store, STORE_LEFT, buf_slice(&key), add_left, x);
-    buf_free(&key);
+    int r = left_load(m, &x->left);
     buf_clear(&x->foreign);
     buf_clear(&x->gone);
     imap_set_begin(&x->foreign_w, &x->foreign);
     imap_set_begin(&x->gone_w, &x->gone);
     x->tidy_step = 0;
-    return r == 0 ? 0 : mover_store_failed(m, r);
+    return r;
 }
 
 /* ---- a chunk ---- */
@@ -114,11 +84,12 @@ static int ask_chunk(struct mover *m)
     x->top_old = last ? m->unit->rec.copied_to : x->n > 0 ? x->msgs[x->n - 1].old_uid : x->old_high;
     x->top_new = x->n > 0 ? x->msgs[x->n - 1].new_uid : x->new_high;
     if (x->top_old > x->old_high) {
-        imapc_command(m->old.imap, "UID FETCH %u:%u (UID FLAGS)", x->old_high + 1, x->top_old);
+        x->old_id = imapc_command(m->old.imap, "UID FETCH %u:%u (UID FLAGS)", x->old_high + 1, x->top_old);
         m->old_due++;
     }
     if (x->top_new > x->new_high) {
-        imapc_command(m->new.imap, "UID FETCH %u:%u (UID FLAGS RFC822.SIZE)", x->new_high + 1, x->top_new);
+        x->new_id = imapc_command(m->new.imap, "UID FETCH %u:%u (UID FLAGS RFC822.SIZE)", x->new_high + 1,
+                                  x->top_new);
         m->new_due++;
     }
     x->done = last;
@@ -141,10 +112,13 @@ static struct compare_msg *find(struct compare *x, uint32_t uid, bool by_new)
     return NULL;
 }
 
-static void add_late(struct compare *x, uint32_t old_uid)
+static void add_late(struct compare *x, uint32_t old_uid, bool was_moved)
 {
+    for (size_t i = 0; i < x->n_late; i++)
+        if (x->late[i].uid == old_uid)
+            return; /* told twice */
     x->late = mem_grow(x->late, x->n_late + 1, sizeof(*x->late));
-    x->late[x->n_late++] = old_uid;
+    x->late[x->n_late++] = (struct late_msg){.uid = old_uid, .was_moved = was_moved};
 }
 
 static void on_old(struct mover *m, const struct fetch *f)
@@ -152,15 +126,23 @@ static void on_old(struct mover *m, const struct fetch *f)
     struct compare *x = &m->compare;
     struct compare_msg *g = find(x, f->uid, false);
     struct buf flags = {0};
-    if (g == NULL) {
-        if (f->uid > x->old_high && f->uid <= x->top_old && !is_left(x, f->uid))
-            add_late(x, f->uid); /* it exists and was not carried over */
+    if (f->uid <= x->old_high || f->uid > x->top_old) {
+        x->news = x->news || f->uid <= x->old_high;
         return;
     }
+    if (g == NULL) {
+        x->told++;
+        if (!left_has(&x->left, f->uid))
+            add_late(x, f->uid, false); /* it exists and was not carried over */
+        return;
+    }
+    x->told += !g->on_old;
+    g->on_old = true;
+    if (!f->has_flags || f->bad)
+        return; /* what cannot be read is left as it was copied */
     flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
     free(g->old_flags);
     g->old_flags = slice_dup(buf_slice(&flags));
-    g->on_old = true;
     buf_free(&flags);
 }
 
@@ -174,10 +156,12 @@ static void on_new(struct mover *m, const struct fetch *f)
             imap_set_add(&x->foreign_w, f->uid, f->uid);
         return;
     }
+    g->on_new = true;
+    if (!f->has_flags || f->bad)
+        return;
     flags_clean(m, f->uid, buf_slice(&f->flags), &flags);
     free(g->new_flags);
     g->new_flags = slice_dup(buf_slice(&flags));
-    g->on_new = true;
     if (f->has_size)
         g->new_size = f->size;
     buf_free(&flags);
@@ -185,9 +169,9 @@ static void on_new(struct mover *m, const struct fetch *f)
 
 void compare_event(struct mover *m, struct conn *c)
 {
-    if (c->fetch.uid == 0 || !c->fetch.has_flags || c->fetch.bad || !m->compare.in_chunk)
-        return; /* news without a UID: the flags were read anyway or will be told again */
-    if (c == &m->old)
+    if (c->fetch.uid == 0 || !m->compare.in_chunk)
+        m->compare.news = m->compare.news || c == &m->old; /* of whichever message */
+    else if (c == &m->old)
         on_old(m, &c->fetch);
     else
         on_new(m, &c->fetch);
@@ -195,17 +179,13 @@ void compare_event(struct mover *m, struct conn *c)
 
 /* ---- making them agree ---- */
 
-/* It was counted as moved; until it is in the spool it counts as vanished. */
+/* It was counted as moved; unless it is in the spool it counts as vanished. */
 static void uncount(struct mover *m, const struct compare_msg *g)
 {
-    struct counters *c = worker_counters(m->env->worker);
-    struct store_unit *u = &m->unit->rec;
-    u->moved--;
-    u->bytes -= g->size;
-    c->moved--;
-    c->bytes_moved -= g->size;
-    u->vanished++;
-    c->vanished++;
+    struct compare *x = &m->compare;
+    x->unmoved++;
+    x->unmoved_bytes += g->size;
+    x->vanished += !left_has(&x->left, g->old_uid);
 }
 
 static void note(struct mover *m, const char *event, const struct compare_msg *g)
@@ -227,11 +207,14 @@ static void settle_one(struct mover *m, struct compare_msg *g)
     if (!g->on_new) {
         note(m, "lost_on_new", g);
         uncount(m, g);
-        add_late(x, g->old_uid);
+        if (!left_has(&x->left, g->old_uid))
+            add_late(x, g->old_uid, true);
         return;
     }
     if (g->new_size != g->size)
         note(m, "size_differs", g);
+    if (g->old_flags == NULL || g->new_flags == NULL)
+        return;
     if (!imap_flags_same(slice_str(g->old_flags), slice_str(g->new_flags))) {
         imapc_command(m->new.imap, "UID STORE %u FLAGS.SILENT (%s)", g->new_uid, g->old_flags);
         m->new_due++;
@@ -250,3 +233,34 @@ int compare_advance(struct mover *m)
     chunk_free(x);
     return x->done ? 0 : ask_chunk(m);
 }
+
+/* A host that keeps messages to itself must not have them taken for expunged. */
+int compare_trust(struct mover *m)
+{
+    const struct compare *x = &m->compare;
+    uint32_t expunged = m->old.expunges - x->expunges;
+    uint32_t least = x->expect > expunged ? x->expect - expunged : 0;
+    if (x->told >= least)
+        return 0;
+    return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the old host told of %u messages only, where it has %u", x->told,
+                      least);
+}
+
+bool compare_is_listing(const struct mover *m, const struct conn *c)
+{
+    return c->id == (c == &m->old ? m->compare.old_id : m->compare.new_id);
+}
+
+enum { MAX_ROUNDS = 5 };
+
+bool compare_again(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    unsigned rounds = x->rounds + 1;
+    if ((!x->news && m->old.expunges == x->expunges) || rounds > MAX_ROUNDS)
+        return false;
+    compare_free(m);
+    x->rounds = rounds;
+    return true;
+}
+

@@ -168,6 +168,8 @@ enum conn_event conn_next(struct conn *c)
     }
     if (c->err.code != 0)
         return CONN_FAILED;
+    if (c->imap == NULL)
+        return CONN_NONE;
     if (c->whole) {
         c->whole = false;
         c->bytes = buf_slice(&c->fetch.text);
@@ -187,4 +189,25 @@ enum conn_event conn_next(struct conn *c)
         if (e != CONN_NONE)
             return e;
     }
+}
+
+/* Not every host has a code for it (Courier: "NO [ALERT] You exceeded your mail quota."). */
+static bool tells_of_room(struct slice text)
+{
+    static const char *const words[] = {"quota", "disk", "no space", "space left"};
+    for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
+        for (size_t i = 0, n = strlen(words[w]); i + n <= text.n; i++)
+            if (slice_is_nocase(slice_make(text.p + i, n), words[w]))
+                return true;
+    return false;
+}
+
+bool conn_temporary(const struct conn *c)
+{
+    static const char *const codes[] = {"OVERQUOTA", "UNAVAILABLE", "INUSE",  "THROTTLED",   "SERVERBUG",
+                                        "TRYCREATE", "NONEXISTENT", "NOPERM", "CONTACTADMIN"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (conn_code_is(c, codes[i]))
+            return true;
+    return tells_of_room(buf_slice(&c->text));
 }

@@ -45,5 +45,7 @@ enum conn_event conn_next(struct conn *c);
 int conn_refused(const struct conn *c, struct err *e, enum err_scope scope, const char *what);
 /* The first word of the last tagged reply's code is this. */
 bool conn_code_is(const struct conn *c, const char *word);
+/* A refusal that says nothing about the message: the unit stops, nothing is left behind for it. */
+bool conn_temporary(const struct conn *c);
 
 #endif

@@ -16,7 +16,7 @@ void copy_begin(struct mover *m, uint32_t first_seq, uint32_t last_seq)
     c->end_seq = last_seq;
     c->expunges = m->old.expunges;
     /* After a connection was lost in the middle of a group, a message of it may be the reason: begin with few. */
-    c->group_limit = m->restarts > 0 ? 1 : m->env->settings->batch_messages;
+    c->group_limit = m->restarts > 0 || m->serial ? 1 : m->env->settings->batch_messages;
 }
 
 void copy_free(struct mover *m)
@@ -24,6 +24,8 @@ void copy_free(struct mover *m)
     batch_free(m, &m->copy.cur);
     batch_free(m, &m->copy.next);
     spool_free(&m->copy.spool);
+    if (m->copy.settled.pending)
+        store_wait_forget(m->env->store, &m->copy.settled);
 }
 
 /* ---- going out ---- */
@@ -75,8 +77,13 @@ static int body_begin(struct mover *m)
     c->msg = NULL;
     if (msg == NULL || msg->status != MSG_LISTED || !msg->asked)
         return 0;
-    if (msg->seq <= c->last_sent)
+    if (m->old.fetch.uid != 0 && m->old.fetch.uid != msg->uid)
+        return mover_fail(m, E_CLOSED, SCOPE_HOST, "the old host renumbered messages");
+    if (msg->seq <= c->last_sent) { /* what went before it has to be taken back: then one at a time */
+        m->again = !m->serial;
+        m->serial = true;
         return mover_fail(m, E_PROTO, SCOPE_UNIT, "the old host sends messages out of order");
+    }
     if (must_go_alone(m)) {
         close_group(m);
         c->alone = true;
@@ -115,8 +122,12 @@ static void refuse_command(struct mover *m, struct batch *b, uint32_t id)
         if (g->status != MSG_SENT || g->append_id != id)
             continue;
         g->status = n == 1 ? MSG_REFUSED : MSG_LISTED;
-        if (n == 1)
+        if (n == 1) {
             g->reason = batch_store_text(b, slice_str(m->err.text));
+            if (c->refused == 0)
+                c->refused_from = g->uid;
+            c->refused += g->size > 0; /* empty ones say nothing: many hosts refuse those */
+        }
         if (g->seq <= c->last_sent && n > 1)
             c->last_sent = g->seq - 1;
     }
@@ -178,10 +189,15 @@ static int on_old_tagged(struct mover *m)
         struct batch *b = both[i];
         if (b != NULL && b->meta_id == m->old.id) {
             b->meta_id = 0;
+            if (m->old.cond != COND_OK && !conn_code_is(&m->old, "EXPUNGEISSUED"))
+                return conn_refused(&m->old, &m->err, SCOPE_UNIT, "the old host does not list its messages");
             return batch_listed(m, b);
         }
-        if (b != NULL && b->body_id == m->old.id)
+        if (b != NULL && b->body_id == m->old.id) {
             b->body_id = 0;
+            if (m->old.cond != COND_OK && conn_temporary(&m->old))
+                return conn_refused(&m->old, &m->err, SCOPE_UNIT, "the old host does not send messages now");
+        }
     }
     return 0;
 }
@@ -235,7 +251,7 @@ int copy_old_event(struct mover *m, enum conn_event ev)
         return on_old_tagged(m);
     case CONN_LINE:
         if (m->old.expunges != c->expunges)
-            return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the old host renumbered messages during FETCH");
+            return mover_fail(m, E_CLOSED, SCOPE_HOST, "the old host renumbered messages during FETCH");
         return 0;
     default:
         return 0;
@@ -264,17 +280,6 @@ bool copy_wants_old(const struct mover *m)
 }
 
 /* ---- what the new host says ---- */
-
-/* Refusals that say nothing about the message: the unit stops, nothing is left behind for them. */
-static bool is_temporary(const struct conn *c)
-{
-    static const char *const codes[] = {"OVERQUOTA", "UNAVAILABLE", "INUSE", "THROTTLED", "SERVERBUG",
-                                        "TRYCREATE", "NONEXISTENT", "NOPERM", "CONTACTADMIN"};
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-        if (conn_code_is(c, codes[i]))
-            return true;
-    return false;
-}
 
 /* "APPENDUID 38505 7:8": hands the UIDs to the messages that went with this command, in order. */
 static int take_uids(struct mover *m, struct batch *b)
@@ -316,7 +321,7 @@ static void unask(struct batch *b)
 
 static uint32_t next_limit(const struct mover *m)
 {
-    uint32_t most = m->env->settings->batch_messages, twice = m->copy.group_limit * 2;
+    uint32_t most = m->serial ? 1 : m->env->settings->batch_messages, twice = m->copy.group_limit * 2;
     return twice < most ? twice : most;
 }
 
@@ -330,7 +335,7 @@ static int answered_early(struct mover *m)
     struct copy *c = &m->copy;
     if (m->new.cond == COND_OK)
         return mover_fail(m, E_PROTO, SCOPE_HOST, "the new host answered APPEND before its end");
-    if (is_temporary(&m->new))
+    if (conn_temporary(&m->new))
         return conn_refused(&m->new, &m->err, SCOPE_UNIT, "the new host does not take messages now");
     conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
     c->doomed = true;
@@ -359,12 +364,13 @@ static int on_appended(struct mover *m)
     if (m->new.cond == COND_OK) {
         c->group_limit = c->alone ? 1 : next_limit(m);
         c->alone = false;
+        c->refused = 0;
         if (m->uidplus)
             return take_uids(m, b);
         mark_stored(m, b);
         return 0;
     }
-    if (is_temporary(&m->new))
+    if (conn_temporary(&m->new))
         return conn_refused(&m->new, &m->err, SCOPE_UNIT, "the new host does not take messages now");
     conn_refused(&m->new, &m->err, SCOPE_MESSAGE, "the new host refused it");
     refuse_command(m, b, m->new.id);
@@ -416,14 +422,42 @@ static int spool_refused(struct mover *m, bool *busy)
     return 0;
 }
 
+/* So many in a row are not to blame themselves: something is wrong with the new host, and the mailbox waits. */
+enum { MAX_REFUSED = 50 };
+
+static const char *last_reason(const struct batch *b)
+{
+    uint32_t reason = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        reason = b->msgs[i].reason != 0 ? b->msgs[i].reason : reason;
+    return batch_text(b, reason);
+}
+
+static int too_many_refused(struct mover *m)
+{
+    struct copy *c = &m->copy;
+    if (!c->tripped) {
+        c->tripped = true;
+        store_barrier(m);
+    }
+    if (m->wait.pending)
+        return 0;
+    int r = batch_take_back(m, c->refused_from);
+    if (r != 0)
+        return r;
+    return mover_fail(m, E_REFUSED, SCOPE_UNIT, "%u messages in a row: %s", c->refused, last_reason(c->cur));
+}
+
 /* The batch in hand has no reply due. Settled: true. */
 static int finish_batch(struct mover *m, bool *settled)
 {
     struct copy *c = &m->copy;
     struct batch *b = c->cur;
     bool busy;
-    int r = spool_refused(m, &busy);
     *settled = false;
+    if (c->refused >= MAX_REFUSED)
+        return too_many_refused(m);
+    int r = spool_refused(m, &busy);
     if (r != 0 || busy)
         return r;
     if (b->stale) {
@@ -467,14 +501,16 @@ static int commit_intents(struct mover *m)
         if (b != NULL && b->intended && !b->intent.pending && b->intent.result != 0)
             return mover_store_failed(m, b->intent.result);
     }
-    return 0;
+    /* What was stored and is not recorded as such would be met again as somebody else's. */
+    const struct store_wait *s = &m->copy.settled;
+    return s->pending || s->result == 0 ? 0 : mover_store_failed(m, s->result);
 }
 
 /* The one in hand is all sent: the next one's bodies may already set out. */
 static void ask_ahead(struct mover *m)
 {
     struct batch *b = m->copy.cur, *next = m->copy.next;
-    if (next != NULL && next->listed && !next->requested && first_with(b, MSG_LISTED) == NULL &&
+    if (!m->serial && next != NULL && next->listed && !next->requested && first_with(b, MSG_LISTED) == NULL &&
         first_with(b, MSG_REFUSED) == NULL)
         batch_ask_bodies(m, next, UINT32_MAX);
 }
@@ -486,17 +522,17 @@ int copy_advance(struct mover *m, bool *done)
         ask_more(m);
         int r = commit_intents(m);
         struct batch *b = c->cur;
-        *done = b == NULL;
+        *done = b == NULL && !c->settled.pending;
         if (r != 0 || b == NULL || b->meta_id != 0)
             return r;
         if (!b->requested)
-            batch_ask_bodies(m, b, UINT32_MAX);
+            batch_ask_bodies(m, b, m->serial ? 1 : UINT32_MAX);
         if (b->body_id != 0)
             return 0;
         if (c->open && m->multi)
             close_group(m);
         ask_ahead(m);
-        if (c->in_flight > 0 || b->intent.pending)
+        if (c->in_flight > 0 || b->intent.pending || c->settled.pending)
             return 0;
         bool settled;
         r = finish_batch(m, &settled);

@@ -52,6 +52,7 @@ void intents_free(struct store_intent **v, size_t n)
 struct build {
     struct uidmap *map;
     uint32_t last;
+    uint64_t moved, bytes;
     int err;
 };
 
@@ -64,6 +65,10 @@ static bool build_one(struct slice key, struct slice value, void *arg)
     if (b->err != 0)
         return false;
     b->last = i.batch;
+    for (uint32_t k = 0; i.state == INTENT_STORED && k < i.n; k++) {
+        b->moved++;
+        b->bytes += i.msgs[k].size;
+    }
     for (uint32_t k = 0; b->map != NULL && i.state == INTENT_STORED && k < i.n && b->err == 0; k++)
         b->err = uidmap_add(b->map, i.msgs[k].old_uid, i.msgs[k].new_uid);
     store_intent_clear(&i);
@@ -81,12 +86,51 @@ int intents_map(struct mover *m, struct uidmap *map)
     return r == 0 ? 0 : mover_store_failed(m, r);
 }
 
-int intents_last(struct mover *m, uint32_t *last)
+/* What was counted in memory may be more or less than what got to the disk; the records themselves tell. */
+int intents_recount(struct mover *m)
 {
     struct build b = {0};
+    struct counters *c = worker_counters(m->env->worker);
+    struct store_unit *u = &m->unit->rec;
     int r = walk(m, build_one, &b);
-    *last = b.last;
+    m->batches = b.last;
+    if (r == 0 && b.err == 0) {
+        c->moved += b.moved - u->moved; /* unsigned: a difference below zero comes out right */
+        c->bytes_moved += b.bytes - u->bytes;
+        u->moved = b.moved;
+        u->bytes = b.bytes;
+    }
     if (r == 0)
         r = b.err;
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+struct revive {
+    struct store_batch *out;
+    int err;
+};
+
+static bool revive_one(struct slice key, struct slice value, void *arg)
+{
+    struct revive *v = arg;
+    struct store_intent i;
+    (void)key;
+    v->err = store_intent_decode(&i, value);
+    if (v->err != 0)
+        return false;
+    i.new_uidnext = 1;
+    if (i.state == INTENT_STORED)
+        i.state = INTENT_SENT;
+    store_put_intent(v->out, &i);
+    store_intent_clear(&i);
+    return true;
+}
+
+int intents_revive(struct mover *m, struct store_batch *b)
+{
+    struct revive v = {.out = b};
+    int r = walk(m, revive_one, &v);
+    if (r == 0)
+        r = v.err;
     return r == 0 ? 0 : mover_store_failed(m, r);
 }

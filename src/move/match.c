@@ -12,7 +12,7 @@
 
 #define MATCH_ITEMS "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 
-enum { MATCH_MAX_INTENTS = 100000 };
+enum { MATCH_MAX_INTENTS = 100000, MATCH_MAX_KEYS = 8 * 1000 * 1000 };
 
 void match_free(struct mover *m)
 {
@@ -20,6 +20,7 @@ void match_free(struct mover *m)
     intents_free(&x->intents, x->n);
     free(x->old.v);
     free(x->new.v);
+    free(x->left.uids);
     buf_free(&x->expunge);
     memset(x, 0, sizeof(*x));
 }
@@ -50,11 +51,14 @@ static void add_key(struct match_list *l, const struct fetch *f)
     struct match_key k = {.uid = f->uid, .size = f->size, .when = f->when};
     message_id(buf_slice(&f->header), &id);
     k.key = hash_bytes(14695981039346656037ULL, &f->when, sizeof(f->when));
-    if (id.len > 0)
+    if (id.len > 0) {
+        k.id = hash_bytes(14695981039346656037ULL, buf_slice(&id).p, id.len) | 1;
         k.key = hash_bytes(k.key, buf_slice(&id).p, id.len);
-    else
+    } else
         k.key = hash_bytes(k.key, &f->size, sizeof(f->size));
     buf_free(&id);
+    if (l->n >= MATCH_MAX_KEYS)
+        return; /* more than fit into a mailbox; what is missing then is copied anew */
     if (l->n == l->cap) {
         l->cap = l->cap == 0 ? 64 : l->cap * 2;
         l->v = mem_grow(l->v, l->cap, sizeof(*l->v));
@@ -142,6 +146,9 @@ int match_begin(struct mover *m)
     uint32_t lo = 0, hi = 0;
     if (r != 0 || x->n == 0)
         return r;
+    r = left_load(m, &x->left);
+    if (r != 0)
+        return r;
     for (size_t i = 0; i < x->n; i++)
         for (uint32_t k = 0; k < x->intents[i].n; k++) {
             uint32_t uid = x->intents[i].msgs[k].old_uid;
@@ -182,6 +189,8 @@ static const struct match_key *pair(const struct match *x, struct pairing *p, co
         const struct match_key *k = &x->new.v[i];
         /* Gone from old since it was sent: only what stands next can be it, and the date has to do. */
         bool same = old != NULL ? k->key == old->key : k->when == msg->date;
+        /* A host may keep another date than it was given. */
+        same = same || (i == p->next && old != NULL && old->id != 0 && k->id == old->id);
         if (same) {
             p->next = i + 1;
             return k;
@@ -212,14 +221,19 @@ static void pair_intent(struct mover *m, struct store_intent *i, struct pairing 
         struct intent_msg msg = i->msgs[k];
         const struct match_key *old = find_uid(&x->old, msg.old_uid);
         const struct match_key *new = pair(x, p, &msg, old);
-        if (new == NULL && old == NULL)
-            continue; /* vanished before it was stored */
-        if (new == NULL) {
+        if (new == NULL && old == NULL) { /* vanished before it was stored */
+            u->vanished++;
+            c->vanished++;
+        } else if (new == NULL && p->hole == 0 && left_has(&x->left, msg.old_uid)) {
+            continue; /* settled */
+        } else if (new == NULL) {
             if (p->hole == 0)
                 p->hole = msg.old_uid;
-            ghost_add(p, &msg, old->key);
+            if (!m->revived) /* else nothing is on its way there */
+                ghost_add(p, &msg, old->key);
         } else if (p->hole != 0) {
             imap_set_add(&p->expunge, new->uid, new->uid);
+            ghost_add(p, &msg, new->key); /* should this end before it is expunged */
         } else {
             msg.new_uid = new->uid;
             msg.size = new->size;
@@ -279,6 +293,7 @@ static void settle_sent(struct mover *m)
         u->copied_to = p.hole - 1;
     else if (last > u->copied_to)
         u->copied_to = last;
+    left_forget(m, b, &x->left, u->copied_to + 1);
     store_put_unit(b, &m->unit->rec);
     m->wait.task = &m->task;
     store_submit(&b, &m->wait);
@@ -288,37 +303,109 @@ static void settle_sent(struct mover *m)
     store_intent_clear(&p.ghost);
 }
 
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The ghosts stay recorded until the switch: it may come to an end before they are gone. */
 static int settle_ghosts(struct mover *m)
 {
     struct match *x = &m->match;
     struct uidmap map;
     struct set_writer w;
-    struct store_batch *b;
+    size_t n = 0;
+    uint64_t *keys = NULL;
+    for (size_t i = 0; i < x->n; i++)
+        n += x->intents[i].n;
+    keys = mem_array(n + 1, sizeof(*keys));
+    n = 0;
+    for (size_t i = 0; i < x->n; i++)
+        for (uint32_t j = 0; j < x->intents[i].n; j++)
+            keys[n++] = x->intents[i].msgs[j].size;
+    qsort(keys, n, sizeof(*keys), by_key);
     uidmap_init(&map);
     int r = intents_map(m, &map);
     imap_set_begin(&w, &x->expunge);
-    for (size_t k = 0; r == 0 && k < x->new.n; k++) {
-        bool ghost = false;
-        if (uidmap_to_view(&map, x->new.v[k].uid) != 0)
-            continue;
-        for (size_t i = 0; i < x->n && !ghost; i++)
-            for (uint32_t j = 0; j < x->intents[i].n && !ghost; j++)
-                ghost = x->intents[i].msgs[j].size == x->new.v[k].key;
-        if (ghost)
+    for (size_t k = 0; r == 0 && k < x->new.n; k++)
+        if (uidmap_to_view(&map, x->new.v[k].uid) == 0 &&
+            bsearch(&x->new.v[k].key, keys, n, sizeof(*keys), by_key) != NULL)
             imap_set_add(&w, x->new.v[k].uid, x->new.v[k].uid);
-    }
     imap_set_end(&w);
     uidmap_free(&map);
-    if (r != 0)
-        return r;
-    b = account_batch(m->account);
-    for (size_t i = 0; i < x->n; i++) {
-        struct buf key = {0};
-        store_key_part(&key, x->intents[i].account, x->intents[i].unit, x->intents[i].batch);
-        store_del(b, STORE_INTENTS, buf_slice(&key));
-        buf_free(&key);
+    free(keys);
+    return r;
+}
+
+/*
+ * The old mailbox was numbered anew in the middle of the copy, so nobody can say which of its messages were carried over. What
+ * is recorded as stored is expunged by its UIDs there; of what else came in since, only that which stands on
+ * old as well (and will be copied).
+ */
+int match_take_back(struct mover *m)
+{
+    struct match *x = &m->match;
+    struct uidmap map;
+    match_free(m);
+    int r = intents_load(m, 1, 0, MATCH_MAX_INTENTS, &x->intents, &x->n);
+    uidmap_init(&map);
+    if (r == 0)
+        r = intents_map(m, &map);
+    if (r == 0 && x->n > 0) {
+        x->floor = floor_of(x, &(struct uidmap){0});
+        if (map.n > 0 && map.runs[0].new < x->floor)
+            x->floor = map.runs[0].new;
+        ask_new(m, x->floor);
+        if (m->old.exists > 0) {
+            imapc_command(m->old.imap, "FETCH 1:%u " MATCH_ITEMS, m->old.exists);
+            m->old_due++;
+        }
     }
-    store_submit(&b, NULL);
+    uidmap_free(&map);
+    return r;
+}
+
+static int taken_back_set(struct mover *m, struct set_writer *w)
+{
+    struct match *x = &m->match;
+    struct uidmap map;
+    size_t n = 0;
+    uint64_t *keys = mem_array(x->old.n + 1, sizeof(*keys));
+    for (size_t i = 0; i < x->old.n; i++)
+        keys[n++] = x->old.v[i].key;
+    qsort(keys, n, sizeof(*keys), by_key);
+    uidmap_init(&map);
+    int r = intents_map(m, &map);
+    for (size_t k = 0; r == 0 && k < x->new.n; k++)
+        if (uidmap_to_view(&map, x->new.v[k].uid) != 0 ||
+            bsearch(&x->new.v[k].key, keys, n, sizeof(*keys), by_key) != NULL)
+            imap_set_add(w, x->new.v[k].uid, x->new.v[k].uid);
+    uidmap_free(&map);
+    free(keys);
+    return r;
+}
+
+/* First what is there goes, then the record of it. */
+int match_taken_back(struct mover *m)
+{
+    struct match *x = &m->match;
+    struct set_writer w;
+    if (x->n > 0) {
+        imap_set_begin(&w, &x->expunge);
+        sort_list(&x->new, x->floor);
+        int r = taken_back_set(m, &w);
+        bool any = imap_set_end(&w);
+        if (r == 0 && any)
+            r = take_away(m);
+        match_free(m);
+        return r;
+    }
+    struct store_batch *b = account_batch(m->account);
+    open_forget(m, b);
+    m->renumbered = false;
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
     return 0;
 }
 

@@ -36,7 +36,6 @@ struct account {
     unsigned running;      /* of these: each is one connection to either host under the person's name */
     struct list released;  /* on accounts.released while unused */
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
-    bool barrier_set;
 };
 
 struct unit {
@@ -47,6 +46,7 @@ struct unit {
     bool in_queue;
     uint64_t done, total; /* progress */
     uint64_t retry_at_ms;
+    unsigned failures; /* in a row, without any message carried over in between */
     struct err err; /* of the last failure in this process */
     struct uidmap map;
     bool map_loaded;
@@ -70,10 +70,14 @@ void unit_enter(struct unit *u, enum unit_state to);
 void unit_start(struct unit *u);
 /* Breaks off a running or queued copy (the mailbox was deleted). */
 void unit_stop(struct unit *u);
-/* The mover ended: 0 (moved) or the error in *e. */
-void unit_mover_done(struct unit *u, int result, const struct err *e);
+/* The mover ended: 0 (moved) or the error in *e. progressed: it carried some messages over. */
+void unit_mover_done(struct unit *u, int result, bool progressed, const struct err *e);
 void unit_set_reason(struct unit *u, const char *text);
+/* As read from the store: where the process ended in the middle, the next touch resumes from what is recorded. */
+void unit_settle_state(struct store_unit *rec);
 void unit_gauges(struct counters *c, const struct store_unit *rec, int sign);
+void unit_open_folder(struct unit *u);
+void unit_close_count(struct unit *u);
 void accounts_run_queue(struct accounts *all);
 
 /* ---- names.c ---- */

@@ -30,6 +30,13 @@ int mover_store_failed(struct mover *m, int result)
                       result == E_FULL ? "no space left on its disk" : err_name(result));
 }
 
+void store_barrier(struct mover *m)
+{
+    struct store_batch *b = account_batch(m->account);
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+}
+
 static const char *phase_name(enum mover_phase p)
 {
     static const char *const names[] = {"sign_in", "open",    "match", "seek", "copy",   "noop",
@@ -113,8 +120,9 @@ static void over(struct mover *m, int result)
         store_submit(&b, NULL);
     }
     free(m->nuls);
+    bool progressed = m->moved > 0;
     free(m);
-    unit_mover_done(u, result, &e);
+    unit_mover_done(u, result, progressed, &e);
 }
 
 /* A host that went away in the middle is tried again from what is committed, a few times. */
@@ -162,8 +170,14 @@ static int advance_seek(struct mover *m)
     return 0;
 }
 
+static void enter_seek(struct mover *m);
+
 static void sought(struct mover *m)
 {
+    if (m->seek_expunges != m->old.expunges) { /* numbers moved while it was sought */
+        enter_seek(m);
+        return;
+    }
     struct store_unit *u = &m->unit->rec;
     struct counters *c = worker_counters(m->env->worker);
     uint64_t settled = u->moved + u->left_behind + u->vanished;
@@ -185,6 +199,7 @@ static void enter_seek(struct mover *m)
 {
     mover_enter(m, MV_SEEK);
     m->seek_lo = 1;
+    m->seek_expunges = m->old.expunges;
     m->seek_hi = m->old.exists + 1;
     m->seek_mid = m->old.exists; /* most often it is the end */
     if (m->unit->rec.copied_to == 0 || m->old.exists == 0) {
@@ -196,15 +211,13 @@ static void enter_seek(struct mover *m)
 
 /* ---- MV_NOOP, MV_LAST ---- */
 
-/* Asks for news, and makes sure that all that was handed to the store can be read back. */
+/* Asks for news. */
 static void enter_noop(struct mover *m, enum mover_phase phase)
 {
-    struct store_batch *b = account_batch(m->account);
     mover_enter(m, phase);
     imapc_command(m->old.imap, "NOOP");
     m->old_due = 1;
-    m->wait.task = &m->task;
-    store_submit(&b, &m->wait);
+    store_barrier(m);
 }
 
 static void enter_select(struct mover *m)
@@ -237,10 +250,15 @@ static int on_tagged(struct mover *m, struct conn *c)
                             c == &m->old ? "the old host does not open the mailbox"
                                          : "the new host does not open the mailbox");
     case MV_COMPARE: /* a flag that is not taken is no reason to stop */
+        if (compare_is_listing(m, c))
+            return conn_refused(c, &m->err, SCOPE_UNIT,
+                                c == &m->old ? "the old host does not list the mailbox"
+                                             : "the new host does not list the mailbox");
         log_event(worker_log(m->env->worker), LOG_WARN, "store_refused", log_s("account", m->account->rec.name),
                   log_s("unit", m->unit->rec.view_name), log_v("text", buf_slice(&c->text)));
         return 0;
     case MV_TIDY:
+        return tidy_refused(m, c);
     case MV_MATCH:
         return conn_refused(c, &m->err, SCOPE_UNIT, "the mailbox could not be tidied");
     default:
@@ -285,6 +303,10 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
         return 0;
     case MV_TIDY:
         return tidy_event(m, c, ev);
+    case MV_LAST:
+        if (ev == CONN_FETCH)
+            compare_event(m, c);
+        return 0;
     default:
         return 0;
     }
@@ -308,6 +330,8 @@ static int pump(struct mover *m, struct conn *c, bool *any)
 
 static int advance_match(struct mover *m)
 {
+    if (m->renumbered)
+        return match_taken_back(m);
     if (m->match.n > 0)
         return match_settle(m);
     if (!m->wait.pending)
@@ -319,7 +343,7 @@ static int advance_compare(struct mover *m)
 {
     if (m->compare.done && !m->compare.in_chunk) {
         mover_enter(m, MV_TIDY);
-        return 0;
+        return compare_trust(m);
     }
     return compare_advance(m);
 }
@@ -327,7 +351,7 @@ static int advance_compare(struct mover *m)
 static int enter_match(struct mover *m)
 {
     mover_enter(m, MV_MATCH);
-    return match_begin(m);
+    return m->renumbered ? match_take_back(m) : match_begin(m);
 }
 
 static int advance_copy(struct mover *m)
@@ -348,7 +372,7 @@ static int advance_idle(struct mover *m)
             open_begin(m);
         return 0;
     case MV_OPEN:
-        return m->wait.id == 0 ? open_done(m) : enter_match(m);
+        return m->opened ? enter_match(m) : open_done(m);
     case MV_MATCH:
         return advance_match(m);
     case MV_SEEK:
@@ -381,6 +405,8 @@ static int advance_idle(struct mover *m)
             enter_noop(m, MV_LAST);
         return r;
     case MV_LAST:
+        if (compare_again(m))
+            m->tidied = false;
         enter_seek(m);
         return 0;
     default:

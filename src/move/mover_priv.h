@@ -76,14 +76,25 @@ struct copy {
     bool alone;           /* the next group is one message */
     unsigned in_flight;   /* APPENDs without a reply */
     uint32_t last_sent;   /* sequence number */
+    unsigned refused;     /* messages in a row */
+    uint32_t refused_from; /* the first of them */
+    bool tripped;         /* too many */
     struct spool *spool;  /* a message on its way there */
     uint32_t spool_id;
+    struct store_wait settled; /* the record of the last batch; one on its way at a time */
+};
+
+/* What is in the spool already: old UIDs, ascending. */
+struct left_list {
+    uint32_t *uids;
+    size_t n;
 };
 
 /* A message as the matching sees it. */
 struct match_key {
     uint32_t uid;
     uint64_t key, size;
+    uint64_t id; /* of the Message-ID alone, 0: none */
     int64_t when;
 };
 
@@ -96,6 +107,7 @@ struct match {
     struct store_intent *intents;
     size_t n;
     bool ghosts;
+    struct left_list left;
     uint32_t floor;
     struct match_list old, new;
     struct buf expunge; /* set of new UIDs to take away: ours, but out of order */
@@ -109,6 +121,12 @@ struct compare_msg {
     char *old_flags, *new_flags;
 };
 
+/* It exists on old and has to go to the spool. */
+struct late_msg {
+    uint32_t uid;
+    bool was_moved; /* recorded as moved, then found missing on new; else it was counted as vanished */
+};
+
 struct compare {
     uint32_t next_batch;         /* first intent of the next chunk */
     uint32_t old_high, new_high; /* compared so far */
@@ -118,10 +136,18 @@ struct compare {
     bool in_chunk, done;
     struct set_writer foreign_w, gone_w;
     struct buf foreign, gone;    /* sets of new UIDs */
-    uint32_t *late;              /* old UIDs that have to go to the spool */
+    struct late_msg *late;
     size_t n_late;
-    uint32_t *left;              /* old UIDs that are there already, ascending */
-    size_t n_left;
+    bool late_told;              /* the old host still knows of the one in hand */
+    uint32_t told;               /* messages that the old host told of since the comparison began */
+    uint32_t expect, expunges;   /* what it had when the pass began, and EXPUNGEs seen until then */
+    uint32_t old_id, new_id;     /* the commands that list; others only change flags */
+    bool news;                   /* flags changed on old since they were compared */
+    unsigned rounds;
+    /* Recorded as moved, and not there after all. Applied by the switch only, since a comparison that is begun anew counts
+     * anew. */
+    uint64_t unmoved, unmoved_bytes, vanished;
+    struct left_list left;
     int tidy_step;
     struct spool *spool;
 };
@@ -133,7 +159,7 @@ struct mover {
     struct env *env;
     enum mover_phase phase;
     struct conn old, new;
-    bool old_ready, new_ready, uidplus, multi, selected;
+    bool old_ready, new_ready, uidplus, multi, selected, opened;
     unsigned old_due, new_due; /* replies that the phase waits for */
     bool tidied;               /* nothing was copied since the comparison */
     uint32_t batches;          /* the number of the last intent */
@@ -142,10 +168,13 @@ struct mover {
     unsigned restarts;
     bool progressed; /* since the last restart */
     bool again;      /* begin anew without counting it: see found_nul */
+    bool renumbered; /* the old mailbox has another UIDVALIDITY: what was copied is taken back first */
+    bool revived;    /* the new one has: all that was sent is matched */
+    bool serial;     /* the old host sends bodies out of order: ask for one at a time */
     uint32_t *nuls;  /* old UIDs of messages with a NUL */
     size_t n_nuls;
     /* MV_SEEK */
-    uint32_t seek_lo, seek_hi, seek_mid, seek_uid;
+    uint32_t seek_lo, seek_hi, seek_mid, seek_uid, seek_expunges;
     struct copy copy;
     struct match match;
     struct compare compare;
@@ -160,11 +189,15 @@ int mover_fail(struct mover *m, int code, enum err_scope scope, const char *fmt,
 void mover_enter(struct mover *m, enum mover_phase phase);
 /* The store refused a commit. */
 int mover_store_failed(struct mover *m, int result);
+/* Waits until all that was handed to the store can be read back. */
+void store_barrier(struct mover *m);
 
 /* open.c: EXAMINE and STATUS, their replies, and when both are there */
 void open_begin(struct mover *m);
 void open_event(struct mover *m);
 int open_done(struct mover *m) MUST_USE;
+/* Takes back what is recorded; the batch is the caller's. */
+void open_forget(struct mover *m, struct store_batch *b);
 
 /* switch.c: hands in the transaction; it is on disk */
 int switch_begin(struct mover *m) MUST_USE;
@@ -184,6 +217,8 @@ int copy_advance(struct mover *m, bool *done) MUST_USE;
 struct batch *batch_ask(struct mover *m, uint32_t lo, uint32_t hi);
 /* Asks for the bodies of what is listed and not sent, at most limit messages. */
 void batch_ask_bodies(struct mover *m, struct batch *b, uint32_t limit);
+/* Nothing from old UID from on was stored: it counts as not settled again, and leaves the spool's list. */
+int batch_take_back(struct mover *m, uint32_t from) MUST_USE;
 void batch_free(struct mover *m, struct batch **b);
 void batch_add(struct mover *m, struct batch *b, const struct fetch *f);
 /* The listing is complete: sorts out what was not told; E_PROTO when the UIDs do not ascend. */
@@ -208,8 +243,17 @@ bool spool_complete(const struct spool *s);
 void spool_record(struct mover *m, struct spool *s, uint32_t old_uid, int64_t when, const char *flags,
                   const char *reason);
 
+/* What is left behind is read from the store; the list is the caller's. */
+int left_load(struct mover *m, struct left_list *l) MUST_USE;
+/* What is copied again (old UIDs >= from) is not left behind, whatever was recorded. */
+void left_forget(struct mover *m, struct store_batch *b, const struct left_list *l, uint32_t from);
+bool left_has(const struct left_list *l, uint32_t uid);
+
 /* match.c */
 int match_begin(struct mover *m) MUST_USE; /* asks; nothing due: nothing to match */
+/* Asks for what has to be taken back; expunges it, and when it is gone forgets that it was there. */
+int match_take_back(struct mover *m) MUST_USE;
+int match_taken_back(struct mover *m) MUST_USE;
 int match_ghosts(struct mover *m) MUST_USE; /* the same for intents that were given up */
 void match_event(struct mover *m, struct conn *c);
 /* All replies are there: adopt what had arrived. More may be due afterwards (expunging). */
@@ -220,7 +264,14 @@ void match_free(struct mover *m);
 int compare_begin(struct mover *m) MUST_USE;
 void compare_event(struct mover *m, struct conn *c);
 int compare_advance(struct mover *m) MUST_USE; /* when no reply is due; m->compare.done when all chunks are compared */
+/* All was compared: did the old host tell of as many messages as it has? */
+int compare_trust(struct mover *m) MUST_USE;
+/* The tagged reply that came belongs to a listing, without which nothing can be compared. */
+bool compare_is_listing(const struct mover *m, const struct conn *c);
+/* Something changed on old since: true, and the comparison begins anew. */
+bool compare_again(struct mover *m);
 int tidy_event(struct mover *m, struct conn *c, enum conn_event ev) MUST_USE;
+int tidy_refused(struct mover *m, struct conn *c) MUST_USE;
 int tidy_advance(struct mover *m) MUST_USE; /* likewise; m->tidied when nothing is left to do */
 void compare_free(struct mover *m);
 
@@ -229,8 +280,11 @@ void compare_free(struct mover *m);
 int intents_load(struct mover *m, uint32_t from, enum intent_state state, size_t max,
                  struct store_intent **out, size_t *n) MUST_USE;
 void intents_free(struct store_intent **v, size_t n);
-/* Builds the map out of what is recorded, and the number of the last intent. */
+/* Builds the map out of what is recorded. */
 int intents_map(struct mover *m, struct uidmap *map) MUST_USE;
-int intents_last(struct mover *m, uint32_t *last) MUST_USE;
+/* Sets the number of the last intent, and how many messages and bytes are recorded as moved. */
+int intents_recount(struct mover *m) MUST_USE;
+/* The new host's UIDs of all that was sent mean nothing any more: what of it is there, and under which? */
+int intents_revive(struct mover *m, struct store_batch *b) MUST_USE;
 
 #endif

@@ -173,7 +173,7 @@ void account_created(struct account *a, struct slice view_name, struct slice new
         u = unit_new(a, UNIT_MAILBOX, UNIT_MOVED, HOME_NEW, slice_str(""), buf_slice(&canon), new_name);
         u->rec.min_view_uidvalidity = buried_uidvalidity(a, buf_slice(&canon));
     } else if (u->rec.kind == UNIT_FOLDER) {
-        u->rec.kind = UNIT_MAILBOX; /* the name has contents now, and they are on new */
+        unit_open_folder(u);
     }
     store_put_unit(b, &u->rec);
     store_put_account(b, &a->rec);
@@ -187,6 +187,8 @@ void account_deleted(struct account *a, struct unit *u, struct store_wait *wait)
     unit_stop(u);
     account_wake(a); /* who waited for it */
     names_del(a, u);
+    if (u->rec.state != UNIT_MOVED)
+        unit_close_count(u);
     unit_enter(u, UNIT_DELETED);
     store_put_unit(b, &u->rec);
     store_submit(&b, wait);

@@ -19,6 +19,8 @@ void open_begin(struct mover *m)
     imapc_puts(m->new.imap, " (UIDNEXT UIDVALIDITY)");
     imapc_end(m->new.imap);
     m->old_due = m->new_due = 1;
+    m->opened = false;
+    store_barrier(m); /* what was written before is read now */
 }
 
 void open_event(struct mover *m)
@@ -42,8 +44,8 @@ void open_event(struct mover *m)
     buf_free(&name);
 }
 
-/* The mailbox on new was made anew (or the old one): what is recorded means nothing any more. */
-static void forget_progress(struct mover *m, struct store_batch *b)
+/* Everything that was recorded means nothing any more; what it speaks of is not on new. */
+void open_forget(struct mover *m, struct store_batch *b)
 {
     struct store_unit *u = &m->unit->rec;
     struct counters *c = worker_counters(m->env->worker);
@@ -58,36 +60,68 @@ static void forget_progress(struct mover *m, struct store_batch *b)
     c->bytes_moved -= u->bytes;
     u->moved = u->left_behind = u->vanished = u->bytes = 0;
     u->copied_to = 0;
+    u->old_uidvalidity = m->old.uidvalidity;
     m->batches = 0;
+    store_put_unit(b, u);
+}
+
+static void note_begin(struct mover *m)
+{
+    struct store_unit *u = &m->unit->rec;
+    u->attempts++;
+    u->started = clock_real_us() / 1000000;
+    log_event(worker_log(m->env->worker), LOG_INFO, "copy_begin", log_s("account", m->account->rec.name),
+              log_s("unit", u->view_name), log_n("messages", m->old.exists),
+              log_n("settled", (int64_t)(u->moved + u->left_behind + u->vanished)),
+              log_n("attempt", u->attempts));
+}
+
+/* The new mailbox has other UIDs, or is another one: what was sent is looked for in it (MV_MATCH). */
+static int revive(struct mover *m, struct store_batch *b)
+{
+    struct store_unit *u = &m->unit->rec;
+    struct counters *c = worker_counters(m->env->worker);
+    log_event(worker_log(m->env->worker), LOG_WARN, "new_uidvalidity_changed",
+              log_s("account", m->account->rec.name), log_s("unit", u->view_name),
+              log_n("recorded", u->new_uidvalidity), log_n("now", m->new.uidvalidity));
+    c->moved -= u->moved;
+    c->bytes_moved -= u->bytes;
+    u->moved = u->bytes = 0;
+    m->revived = true;
+    return intents_revive(m, b);
 }
 
 int open_done(struct mover *m)
 {
     struct store_unit *u = &m->unit->rec;
+    struct store_batch *b;
     if (m->old.uidvalidity == 0 || m->new.uidvalidity == 0 || m->new.uidnext == 0)
         return mover_fail(m, E_PROTO, SCOPE_UNIT, "the %s host does not tell UIDVALIDITY and UIDNEXT",
                           m->old.uidvalidity == 0 ? "old" : "new");
-    if (u->copied_to > 0 && u->old_uidvalidity != m->old.uidvalidity)
-        return mover_fail(m, E_PROTO, SCOPE_UNIT,
-                          "the old host changed the mailbox's UIDVALIDITY in the middle of the copy (%u, now %u)",
-                          u->old_uidvalidity, m->old.uidvalidity);
-    int r = intents_last(m, &m->batches);
+    int r = intents_recount(m);
     if (r != 0)
         return r;
-    struct store_batch *b = account_batch(m->account);
-    if (u->new_uidvalidity != 0 && u->new_uidvalidity != m->new.uidvalidity)
-        forget_progress(m, b);
-    u->old_uidvalidity = m->old.uidvalidity;
-    u->new_uidvalidity = m->new.uidvalidity;
-    if (m->restarts == 0) {
-        u->attempts++;
-        u->started = clock_real_us() / 1000000;
-        log_event(worker_log(m->env->worker), LOG_INFO, "copy_begin", log_s("account", m->account->rec.name),
-                  log_s("unit", u->view_name), log_n("messages", m->old.exists),
-                  log_n("settled", (int64_t)(u->moved + u->left_behind + u->vanished)),
-                  log_n("attempt", u->attempts));
+    bool begun = u->copied_to > 0 || m->batches > 0;
+    m->renumbered = begun && u->old_uidvalidity != m->old.uidvalidity;
+    m->revived = false;
+    b = account_batch(m->account);
+    if (m->renumbered)
+        log_event(worker_log(m->env->worker), LOG_WARN, "old_uidvalidity_changed",
+                  log_s("account", m->account->rec.name), log_s("unit", u->view_name),
+                  log_n("recorded", u->old_uidvalidity), log_n("now", m->old.uidvalidity));
+    else
+        u->old_uidvalidity = m->old.uidvalidity;
+    if (begun && u->new_uidvalidity != 0 && u->new_uidvalidity != m->new.uidvalidity)
+        r = revive(m, b);
+    if (r != 0) {
+        store_batch_free(&b);
+        return r;
     }
-    store_put_unit(b, &m->unit->rec);
+    u->new_uidvalidity = m->new.uidvalidity;
+    if (m->restarts == 0)
+        note_begin(m);
+    store_put_unit(b, u);
+    m->opened = true;
     m->wait.task = &m->task;
     store_submit(&b, &m->wait);
     return 0;

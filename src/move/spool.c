@@ -9,6 +9,7 @@
 #include "move/mover_priv.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 struct spool {
     int fd;
     char *name; /* below the spool folder */
+    char *path; /* of the file, which is called so with .part behind until it is whole */
     uint64_t size;
     bool complete;
 };
@@ -33,7 +35,13 @@ void spool_free(struct spool **s)
         return;
     if ((*s)->fd >= 0)
         close((*s)->fd);
+    if ((*s)->path != NULL && !(*s)->complete) {
+        char *part = mem_printf("%s.part", (*s)->path);
+        (void)unlink(part);
+        free(part);
+    }
     free((*s)->name);
+    free((*s)->path);
     free(*s);
     *s = NULL;
 }
@@ -64,7 +72,8 @@ int spool_open(struct mover *m, struct spool *s, uint32_t old_uid)
     struct buf path = {0};
     int r = make_dirs(m, &path);
     if (r == 0) {
-        buf_printf(&path, "/%u.eml", old_uid);
+        s->path = mem_printf("%s/%u.eml", buf_cstr(&path), old_uid);
+        buf_printf(&path, "/%u.eml.part", old_uid);
         s->fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (s->fd < 0)
             r = io_failed(m, buf_cstr(&path));
@@ -108,6 +117,10 @@ static int close_file(struct mover *m, struct spool *s)
     if (close(s->fd) != 0 && r == 0)
         r = io_failed(m, "close");
     s->fd = -1;
+    buf_printf(&path, "%s.part", s->path);
+    if (r == 0 && rename(buf_cstr(&path), s->path) != 0)
+        r = io_failed(m, s->path);
+    buf_clear(&path);
     buf_puts(&path, top);
     for (int i = -1; i < 2 && r == 0; i++) {
         if (i >= 0)
@@ -144,18 +157,66 @@ void spool_record(struct mover *m, struct spool *s, uint32_t old_uid, int64_t wh
                            .flags = mem_strdup(flags),
                            .file = mem_strdup(s->complete ? s->name : ""),
                            .reason = mem_strdup(reason)};
-    struct buf key = {0}, value = {0};
     struct store_batch *b = account_batch(m->account);
-    store_key_part(&key, l.account, l.unit, l.old_uid);
-    store_left_encode(&value, &l);
-    store_put(b, STORE_LEFT, buf_slice(&key), buf_slice(&value));
-    store_submit(&b, NULL);
     m->unit->rec.left_behind++;
+    store_put_left(b, &l);
+    store_put_unit(b, &m->unit->rec);
+    store_submit(&b, NULL);
     worker_counters(m->env->worker)->left_behind++;
     log_event(worker_log(m->env->worker), LOG_WARN, "left_behind", log_s("account", m->account->rec.name),
               log_s("unit", m->unit->rec.view_name), log_n("uid", old_uid), log_n("size", (int64_t)l.size),
               log_s("file", l.file), log_s("reason", reason));
-    buf_free(&key);
-    buf_free(&value);
     store_left_clear(&l);
+}
+
+static bool add_left(struct slice key, struct slice value, void *arg)
+{
+    struct left_list *l = arg;
+    uint32_t ids[3];
+    (void)value;
+    if (store_key_read(key, ids, 3) == 0) {
+        l->uids = mem_grow(l->uids, l->n + 1, sizeof(*l->uids));
+        l->uids[l->n++] = ids[2];
+    }
+    return true;
+}
+
+int left_load(struct mover *m, struct left_list *l)
+{
+    struct buf key = {0};
+    free(l->uids);
+    *l = (struct left_list){0};
+    store_key_unit(&key, m->unit->rec.account, m->unit->rec.id);
+    int r = store_walk(m->env->store, STORE_LEFT, buf_slice(&key), add_left, l);
+    buf_free(&key);
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+bool left_has(const struct left_list *l, uint32_t uid)
+{
+    return l->n > 0 && bsearch(&uid, l->uids, l->n, sizeof(uid), by_uid) != NULL;
+}
+
+void left_forget(struct mover *m, struct store_batch *b, const struct left_list *l, uint32_t from)
+{
+    struct store_unit *u = &m->unit->rec;
+    uint64_t kept = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        struct buf key = {0};
+        if (l->uids[i] < from) {
+            kept++;
+            continue;
+        }
+        store_key_part(&key, u->account, u->id, l->uids[i]);
+        store_del(b, STORE_LEFT, buf_slice(&key));
+        buf_free(&key);
+    }
+    worker_counters(m->env->worker)->left_behind += kept - u->left_behind;
+    u->left_behind = kept;
 }

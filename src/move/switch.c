@@ -36,6 +36,15 @@ static int close_map(struct mover *m, struct uidmap *map)
     return 0;
 }
 
+/* What the comparison found out. */
+static void settle_counts(const struct mover *m, struct store_unit *u)
+{
+    const struct compare *x = &m->compare;
+    u->moved -= x->unmoved;
+    u->bytes -= x->unmoved_bytes;
+    u->vanished += x->vanished;
+}
+
 int switch_begin(struct mover *m)
 {
     struct store_unit moved = m->unit->rec; /* shown as moved only once it is on disk */
@@ -49,6 +58,7 @@ int switch_begin(struct mover *m)
         struct store_batch *b = account_batch(m->account);
         unit_enter(m->unit, UNIT_SWITCHING);
         moved.state = UNIT_MOVED;
+        settle_counts(m, &moved);
         moved.home = HOME_NEW;
         moved.view_uidvalidity = moved.old_uidvalidity;
         moved.found = moved.moved + moved.left_behind + moved.vanished;
@@ -68,6 +78,10 @@ void switch_done(struct mover *m)
     struct unit *u = m->unit;
     struct counters *c = worker_counters(m->env->worker);
     uint64_t ms = worker_now_ms(m->env->worker) - m->began_ms;
+    c->moved -= m->compare.unmoved;
+    c->bytes_moved -= m->compare.unmoved_bytes;
+    c->vanished += m->compare.vanished;
+    settle_counts(m, &u->rec);
     uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
     c->found += found - u->rec.found;
     u->rec.found = found;

@@ -40,22 +40,31 @@ static int begin_late(struct mover *m)
 {
     struct compare *x = &m->compare;
     x->spool = spool_new();
-    int r = spool_open(m, x->spool, x->late[x->n_late - 1]);
+    x->late_told = false;
+    int r = spool_open(m, x->spool, x->late[x->n_late - 1].uid);
     if (r == 0) {
-        imapc_command(m->old.imap, "UID FETCH %u (UID BODY.PEEK[])", x->late[x->n_late - 1]);
+        imapc_command(m->old.imap, "UID FETCH %u (UID BODY.PEEK[])", x->late[x->n_late - 1].uid);
         m->old_due++;
     }
     return r;
 }
 
+/* Until now it counted as vanished; it stays so where the old host knows nothing of it any more. */
+
 static void end_late(struct mover *m)
 {
     struct compare *x = &m->compare;
-    uint32_t uid = x->late[--x->n_late];
-    if (spool_complete(x->spool)) { /* until now it counted as vanished */
-        m->unit->rec.vanished--;
-        worker_counters(m->env->worker)->vanished--;
-        spool_record(m, x->spool, uid, 0, "", "the message could not be carried over in its place");
+    struct late_msg late = x->late[--x->n_late];
+    if (spool_complete(x->spool) || x->late_told) {
+        if (late.was_moved) {
+            x->vanished--;
+        } else if (m->unit->rec.vanished > 0) {
+            m->unit->rec.vanished--;
+            worker_counters(m->env->worker)->vanished--;
+        }
+        spool_record(m, x->spool, late.uid, 0, "",
+                     spool_complete(x->spool) ? "the message could not be carried over in its place"
+                                              : "the old host does not give its contents");
     }
     spool_free(&x->spool);
 }
@@ -68,9 +77,23 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
             match_event(m, c);
         return 0;
     }
-    if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL)
+    if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL) {
+        x->news = x->news || ev == CONN_FETCH;
         return 0;
+    }
+    if (ev == CONN_FETCH && m->old.fetch.uid == x->late[x->n_late - 1].uid)
+        x->late_told = true;
     return spool_event(m, x->spool, ev);
+}
+
+/* Of the old host only one message at a time is asked for; it may be past reading. */
+int tidy_refused(struct mover *m, struct conn *c)
+{
+    bool spooling = c == &m->old && m->compare.tidy_step == TIDY_SPOOLING;
+    if (!spooling || c->cond != COND_NO || conn_temporary(c))
+        return conn_refused(c, &m->err, SCOPE_UNIT, "the mailbox could not be tidied");
+    m->compare.late_told = true;
+    return 0;
 }
 
 /* Each step asks; the next begins when all replies are there. */

@@ -7,6 +7,8 @@
 #include "move/move_priv.h"
 #include <string.h>
 
+enum { REST_MAX_MS = 30 * 60 * 1000 };
+
 /* ---- states ---- */
 
 #define TO(state) (1U << (state))
@@ -19,6 +21,12 @@ static const unsigned allowed[] = {
     [UNIT_MOVED] = TO(UNIT_DELETED),
     [UNIT_DELETED] = 0,
 };
+
+void unit_settle_state(struct store_unit *rec)
+{
+    if (rec->state == UNIT_COPYING || rec->state == UNIT_SWITCHING)
+        rec->state = UNIT_UNTOUCHED;
+}
 
 static void gauge(uint64_t *g, int sign)
 {
@@ -58,6 +66,25 @@ void unit_enter(struct unit *u, enum unit_state to)
     unit_gauges(counters_of(u), &u->rec, -1);
     u->rec.state = to;
     unit_gauges(counters_of(u), &u->rec, 1);
+}
+
+/* A name without contents gets some, and they are on new: nothing of it is on old. */
+void unit_open_folder(struct unit *u)
+{
+    u->rec.kind = UNIT_MAILBOX;
+    u->rec.home = HOME_NEW;
+    u->rec.state = UNIT_MOVED;
+    free(u->rec.old_name);
+    u->rec.old_name = mem_strdup("");
+    unit_gauges(counters_of(u), &u->rec, 1);
+}
+
+/* What was found and not carried over will not be. */
+void unit_close_count(struct unit *u)
+{
+    uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
+    counters_of(u)->found += found - u->rec.found;
+    u->rec.found = found;
 }
 
 /* ---- making and freeing ---- */
@@ -104,12 +131,7 @@ struct unit *unit_from_record(struct account *a, struct store_unit *rec)
     u->account = a;
     uidmap_init(&u->map);
     u->rec = *rec;
-    if (u->rec.state == UNIT_COPYING || u->rec.state == UNIT_SWITCHING) {
-        /* The process ended in the middle: the next touch resumes from what is recorded. */
-        unit_gauges(counters_of(u), &u->rec, -1);
-        u->rec.state = UNIT_UNTOUCHED;
-        unit_gauges(counters_of(u), &u->rec, 1);
-    }
+    unit_settle_state(&u->rec);
     add_to_account(a, u);
     return u;
 }
@@ -205,7 +227,18 @@ static void end_waiting(struct unit *u, bool failed)
     }
 }
 
-void unit_mover_done(struct unit *u, int result, const struct err *e)
+/* Twice as long each time, up to half an hour (or what is configured, if that is more). */
+static uint64_t rest_ms(struct unit *u, bool progressed)
+{
+    uint64_t base = (uint64_t)u->account->all->env->settings->retry_seconds * 1000;
+    uint64_t most = base > REST_MAX_MS ? base : REST_MAX_MS;
+    u->failures = progressed ? 1 : u->failures + 1;
+    for (unsigned i = 1; i < u->failures && base < most; i++)
+        base *= 2;
+    return base < most ? base : most;
+}
+
+void unit_mover_done(struct unit *u, int result, bool progressed, const struct err *e)
 {
     struct account *a = u->account;
     u->mover = NULL;
@@ -214,8 +247,7 @@ void unit_mover_done(struct unit *u, int result, const struct err *e)
     a->movers--;
     if (result != 0) {
         u->err = *e;
-        u->retry_at_ms = worker_now_ms(a->all->env->worker) +
-                         (uint64_t)a->all->env->settings->retry_seconds * 1000;
+        u->retry_at_ms = worker_now_ms(a->all->env->worker) + rest_ms(u, progressed);
         counters_of(u)->copies_failed++;
         counters_of(u)->errors++;
         log_event(log_of(u), LOG_WARN, "copy_failed", log_s("account", a->rec.name),

@@ -38,14 +38,14 @@ def free_port():
 
 
 class World:
-    def __init__(self, binary, new_caps=NEW, slow=False):
+    def __init__(self, binary, new_caps=NEW, slow=False, host=Host, more=MORE):
         self.dir = tempfile.mkdtemp(prefix='wherry-step-')
-        self.old = Host(OLD, 1111, 50, '.', 'INBOX.', slow)
-        self.new = Host(new_caps, 2222, 7, '/', '', slow)
+        self.old = host(OLD, 1111, 50, '.', 'INBOX.', slow)
+        self.new = host(new_caps, 2222, 7, '/', '', slow)
         self.port, self.n = free_port(), 0
         self.conf, self.log = self.dir + '/wherryd.conf', self.dir + '/log'
         with open(self.conf, 'w') as f:
-            f.write(CONF % (self.port, self.old.port, self.new.port, self.dir + '/store', MORE))
+            f.write(CONF % (self.port, self.old.port, self.new.port, self.dir + '/store', more))
         env = dict(os.environ)
         env.setdefault('ASAN_OPTIONS', 'detect_leaks=1:abort_on_error=0')
         with open(self.log, 'wb') as log:
