@@ -26,7 +26,7 @@ struct lister {
     struct entry *v;
     size_t n, at; /* at: next to be looked at while sending */
     struct hash *names, *parents, *sent;
-    struct hash *by_new; /* LSUB: units by their name on new; LIST asks account_find_new */
+    struct hash *by_new; /* units by their name on new */
     struct buf tagged;   /* the reply to end with */
 };
 
@@ -92,10 +92,8 @@ bool list_run(struct session *s)
         l->sep = account_view_style(s->account).sep;
         buf_put_slice(&l->pattern, buf_slice(&reference));
         buf_put_slice(&l->pattern, buf_slice(&pattern));
-        if (l->lsub) {
-            l->by_new = hash_new();
-            account_walk(s->account, index_unit, l->by_new);
-        }
+        l->by_new = hash_new();
+        account_walk(s->account, index_unit, l->by_new);
         list_free(&s->list);
         s->list = l;
         uint32_t id = imapc_command(s->new_, "%s \"\" \"*\"", s->row->name);
@@ -111,28 +109,30 @@ bool list_run(struct session *s)
     return true;
 }
 
-/* The name in the view, appended; *folder: it holds no messages there. */
-static bool view_name(struct session *s, struct slice new_name, struct buf *out, bool *folder)
+/*
+ * The name in the view, appended; *folder: it holds no messages there. What is no mailbox (a
+ * subscription of one that is gone, a level that cannot be selected) is not made one by being
+ * listed.
+ */
+static bool view_name(struct session *s, const struct list_data *d, struct buf *out, bool *folder)
 {
     struct lister *l = s->list;
     struct name_style from = account_new_style(s->account), to = account_view_style(s->account);
+    struct slice new_name = buf_slice(&d->name);
+    bool mailbox = !l->lsub && !imap_flag_in(d->flags, "\\Noselect") &&
+                   !imap_flag_in(d->flags, "\\NonExistent");
     struct buf canon = {0};
-    struct unit *u;
-    *folder = false;
-    if (l->lsub) {
-        name_canon(new_name, from.sep, &canon);
-        u = hash_get(l->by_new, buf_slice(&canon));
-        buf_free(&canon);
-    } else {
+    name_canon(new_name, from.sep, &canon);
+    struct unit *u = hash_get(l->by_new, buf_slice(&canon));
+    buf_free(&canon);
+    if (u == NULL && mailbox)
         u = account_find_new(s->account, new_name);
-    }
-    if (u != NULL) {
-        buf_puts(out, unit_record(u)->view_name);
-        *folder = unit_record(u)->kind == UNIT_FOLDER;
-        return out->len > 0;
-    }
+    *folder = u != NULL && unit_record(u)->kind == UNIT_FOLDER;
     bool exact;
-    return l->lsub && name_map(new_name, &from, &to, out, &exact) == 0;
+    if (u == NULL)
+        return !mailbox && name_map(new_name, &from, &to, out, &exact) == 0;
+    buf_puts(out, unit_record(u)->view_name);
+    return out->len > 0;
 }
 
 /* Attributes as the host said, but those of children, which the view's tree decides. */
@@ -165,8 +165,7 @@ void list_line(struct session *s)
     if (l == NULL || l->n >= MAX_ENTRIES ||
         !slice_is_nocase(buf_slice(&s->line.name), l->lsub ? "LSUB" : "LIST"))
         return;
-    if (imap_parse_list(buf_slice(&s->line.buf), &d) == 0 &&
-        view_name(s, buf_slice(&d.name), &name, &folder)) {
+    if (imap_parse_list(buf_slice(&s->line.buf), &d) == 0 && view_name(s, &d, &name, &folder)) {
         if ((l->n & (l->n - 1)) == 0)
             l->v = mem_grow(l->v, l->n == 0 ? 1 : 2 * l->n, sizeof(*l->v));
         l->v[l->n].name = mem_strdup(buf_cstr(&name));

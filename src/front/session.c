@@ -71,7 +71,7 @@ struct slice session_input(struct session *s)
 void session_consume(struct session *s, size_t n)
 {
     struct buf *in = stream_in(s->client);
-    if (s->account == NULL && n > 0)
+    if (s->new_ == NULL && n > 0)
         explicit_bzero(in->mem + in->off, n);
     buf_consume(in, n);
     stream_resume(s->client);
