@@ -45,6 +45,7 @@ int accounts_new(struct accounts **out, struct env *env, struct err *e)
     struct accounts *all = mem_alloc(sizeof(*all));
     all->env = env;
     all->by_key = hash_new();
+    all->rests = hash_new();
     list_init(&all->queue);
     list_init(&all->released);
     task_init(&all->task, env->worker, accounts_step);
@@ -99,6 +100,7 @@ void accounts_free(struct accounts **ap)
         account_free(container_of(it, struct account, released));
     task_stop(&all->task);
     hash_free(&all->by_key);
+    rests_free(&all->rests);
     free(all);
     *ap = NULL;
 }

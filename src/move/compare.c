@@ -198,6 +198,8 @@ static void note(struct mover *m, const char *event, const struct compare_msg *g
 static void settle_one(struct mover *m, struct compare_msg *g)
 {
     struct compare *x = &m->compare;
+    if (!g->on_old && g->on_new && !m->can_expunge)
+        return; /* it cannot be taken away alone, and is shown for once more */
     if (!g->on_old) {
         uncount(m, g);
         if (g->on_new)

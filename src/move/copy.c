@@ -289,8 +289,11 @@ static int take_uids(struct mover *m, struct batch *b)
     uint32_t validity = 0, lo = 1, hi = 0;
     imap_args_init(&a, buf_slice(&m->new.code));
     if (!imap_args_atom(&a, &word) || !slice_is_nocase(word, "APPENDUID") || !imap_args_u32(&a, &validity) ||
-        !imap_args_atom(&a, &set))
+        !imap_args_atom(&a, &set)) { /* then they are found out as where there is no UIDPLUS */
+        m->again = !m->untold;
+        m->untold = true;
         return mover_fail(m, E_PROTO, SCOPE_UNIT, "the new host did not tell the UIDs of what it stored");
+    }
     if (validity != m->unit->rec.new_uidvalidity)
         return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the new host changed the mailbox's UIDVALIDITY");
     for (uint32_t i = 0; i < b->n; i++) {

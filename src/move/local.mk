@@ -14,6 +14,7 @@ libmove_a_SOURCES = \
 	src/move/mover_priv.h \
 	src/move/names.c \
 	src/move/open.c \
+	src/move/rest.c \
 	src/move/spool.c \
 	src/move/switch.c \
 	src/move/tidy.c \

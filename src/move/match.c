@@ -260,7 +260,7 @@ static uint32_t last_old(const struct match *x)
 static int take_away(struct mover *m)
 {
     const char *set = buf_cstr(&m->match.expunge);
-    if (!m->uidplus)
+    if (!m->can_expunge)
         return mover_fail(m, E_NOTSUP, SCOPE_UNIT,
                           "messages stand in the wrong order on the new host, which cannot expunge single ones");
     imapc_command(m->new.imap, "UID STORE %s +FLAGS.SILENT (\\Deleted)", set);

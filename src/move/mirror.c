@@ -43,6 +43,7 @@ struct tree {
     bool has_ns;
     char sep;
     struct hash *names; /* on new: the names that exist */
+    size_t n_names;
     char *special[SPECIAL_USES]; /* on new: who has them */
 };
 
@@ -172,6 +173,7 @@ static void learn_new(struct tree *t, const struct list_data *d, struct slice na
 {
     int special = special_of(d->flags);
     hash_put(t->names, name, t);
+    t->n_names++;
     if (special != 0 && t->special[special - 1] == NULL)
         t->special[special - 1] = slice_dup(name);
 }
@@ -207,7 +209,7 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
     }
     buf_free(&canon);
     buf_free(&d.name);
-    return r == 0 && m->n >= MAX_MAILBOXES ? E_LIMIT : r;
+    return r == 0 && (m->n >= MAX_MAILBOXES || t->n_names >= MAX_MAILBOXES) ? E_LIMIT : r;
 }
 
 static int on_line(struct mirror *m, struct tree *t)
@@ -503,8 +505,9 @@ static bool pump(struct mirror *m, struct tree *t)
         case CONN_LINE:
             if (m->phase == MI_LIST && on_line(m, t) != 0) {
                 err_set(&m->err, E_PROTO, SCOPE_HOST, "%s",
-                        m->n >= MAX_MAILBOXES ? "the old host lists too many mailboxes"
-                                              : "a list of mailboxes could not be understood");
+                        m->n >= MAX_MAILBOXES || t->n_names >= MAX_MAILBOXES
+                            ? "the host lists too many mailboxes"
+                            : "a list of mailboxes could not be understood");
                 return false;
             }
             break;

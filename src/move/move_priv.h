@@ -13,6 +13,7 @@ struct mover;
 struct accounts {
     struct env *env;
     struct hash *by_key;  /* -> struct account */
+    struct hash *rests;   /* see rest.c */
     struct list queue;    /* units that wait for a free mover, by struct unit.queued */
     unsigned movers;      /* running */
     struct task task;     /* starts queued movers, frees accounts nobody needs */
@@ -45,8 +46,6 @@ struct unit {
     struct list queued;
     bool in_queue;
     uint64_t done, total; /* progress */
-    uint64_t retry_at_ms;
-    unsigned failures; /* in a row, without any message carried over in between */
     struct err err; /* of the last failure in this process */
     struct uidmap map;
     bool map_loaded;
@@ -79,6 +78,12 @@ void unit_gauges(struct counters *c, const struct store_unit *rec, int sign);
 void unit_open_folder(struct unit *u);
 void unit_close_count(struct unit *u);
 void accounts_run_queue(struct accounts *all);
+
+/* ---- rest.c ---- */
+void rest_begin(struct unit *u, bool progressed);
+bool rest_lasts(const struct unit *u);
+void rest_end(struct unit *u);
+void rests_free(struct hash **rests);
 
 /* ---- names.c ---- */
 void names_add(struct account *a, struct unit *u);

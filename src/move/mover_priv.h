@@ -159,7 +159,7 @@ struct mover {
     struct env *env;
     enum mover_phase phase;
     struct conn old, new;
-    bool old_ready, new_ready, uidplus, multi, selected, opened;
+    bool old_ready, new_ready, uidplus, can_expunge, multi, selected, opened;
     unsigned old_due, new_due; /* replies that the phase waits for */
     bool tidied;               /* nothing was copied since the comparison */
     uint32_t batches;          /* the number of the last intent */
@@ -170,6 +170,7 @@ struct mover {
     bool again;      /* begin anew without counting it: see found_nul */
     bool renumbered; /* the old mailbox has another UIDVALIDITY: what was copied is taken back first */
     bool revived;    /* the new one has: all that was sent is matched */
+    bool untold;     /* the new host keeps APPENDUID to itself, in spite of UIDPLUS */
     bool serial;     /* the old host sends bodies out of order: ask for one at a time */
     uint32_t *nuls;  /* old UIDs of messages with a NUL */
     size_t n_nuls;

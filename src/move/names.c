@@ -187,6 +187,7 @@ void account_deleted(struct account *a, struct unit *u, struct store_wait *wait)
     unit_stop(u);
     account_wake(a); /* who waited for it */
     names_del(a, u);
+    rest_end(u);
     if (u->rec.state != UNIT_MOVED)
         unit_close_count(u);
     unit_enter(u, UNIT_DELETED);

@@ -6,7 +6,8 @@
 void open_begin(struct mover *m)
 {
     mover_enter(m, MV_OPEN);
-    m->uidplus = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
+    m->can_expunge = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
+    m->uidplus = m->can_expunge && !m->untold;
     m->multi = (imapc_caps(m->new.imap) & CAP_BIT(MULTIAPPEND)) != 0 &&
                (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)) != 0;
     imapc_begin(m->old.imap);

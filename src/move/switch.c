@@ -4,6 +4,8 @@
  */
 #include "move/mover_priv.h"
 
+enum { LEAST_ROOM = 1 << 20 }; /* UIDs for what comes after the switch */
+
 static void put_map(struct store_batch *b, const struct store_unit *u, const struct uidmap *map)
 {
     struct buf key = {0}, value = {0};
@@ -21,15 +23,38 @@ static void put_map(struct store_batch *b, const struct store_unit *u, const str
     buf_free(&value);
 }
 
+/*
+ * So near the end of all UIDs that new mail would soon have none in the view: clients have to begin anew with another
+ * UIDVALIDITY, and the new host's UIDs.
+ */
+static bool is_worn_out(const struct mover *m)
+{
+    uint32_t used = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to;
+    return used > UINT32_MAX - LEAST_ROOM;
+}
+
+static uint32_t validity_of(const struct mover *m)
+{
+    const struct store_unit *u = &m->unit->rec;
+    if (!is_worn_out(m))
+        return u->old_uidvalidity;
+    return u->new_uidvalidity > u->old_uidvalidity ? u->new_uidvalidity : u->old_uidvalidity + 1;
+}
+
 /* T: above everything that the old host has handed out, and will while clients with stale DNS still see it. */
 static int close_map(struct mover *m, struct uidmap *map)
 {
     uint32_t next = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to + 1;
     uint32_t headroom = m->env->settings->uid_headroom;
     uint32_t tail_new = 1;
+    if (is_worn_out(m)) {
+        uidmap_free(map);
+        uidmap_identity(map);
+        return 0;
+    }
     if (map->n > 0)
         tail_new = map->runs[map->n - 1].new + map->runs[map->n - 1].len;
-    if (next > UINT32_MAX - headroom)
+    if (headroom > UINT32_MAX - LEAST_ROOM / 2 - next)
         headroom = 0;
     if (uidmap_set_tail(map, next + headroom, tail_new) != 0)
         return mover_fail(m, E_CORRUPT, SCOPE_UNIT, "the UID map does not close");
@@ -60,7 +85,7 @@ int switch_begin(struct mover *m)
         moved.state = UNIT_MOVED;
         settle_counts(m, &moved);
         moved.home = HOME_NEW;
-        moved.view_uidvalidity = moved.old_uidvalidity;
+        moved.view_uidvalidity = validity_of(m);
         moved.found = moved.moved + moved.left_behind + moved.vanished;
         moved.finished = clock_real_us() / 1000000;
         moved.reason = none;
@@ -85,7 +110,7 @@ void switch_done(struct mover *m)
     uint64_t found = u->rec.moved + u->rec.left_behind + u->rec.vanished;
     c->found += found - u->rec.found;
     u->rec.found = found;
-    u->rec.view_uidvalidity = u->rec.old_uidvalidity;
+    u->rec.view_uidvalidity = validity_of(m);
     u->rec.home = HOME_NEW;
     u->rec.finished = clock_real_us() / 1000000;
     unit_set_reason(u, "");

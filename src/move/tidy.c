@@ -12,7 +12,7 @@ static int expunge(struct mover *m, struct buf *set)
     if (set->len == 0)
         return 0;
     const char *s = buf_cstr(set);
-    if (!m->uidplus)
+    if (!m->can_expunge)
         return mover_fail(m, E_NOTSUP, SCOPE_UNIT, "the new host cannot expunge single messages (no UIDPLUS)");
     imapc_command(m->new.imap, "UID STORE %s +FLAGS.SILENT (\\Deleted)", s);
     imapc_command(m->new.imap, "UID EXPUNGE %s", s);

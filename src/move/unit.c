@@ -7,8 +7,6 @@
 #include "move/move_priv.h"
 #include <string.h>
 
-enum { REST_MAX_MS = 30 * 60 * 1000 };
-
 /* ---- states ---- */
 
 #define TO(state) (1U << (state))
@@ -227,17 +225,6 @@ static void end_waiting(struct unit *u, bool failed)
     }
 }
 
-/* Twice as long each time, up to half an hour (or what is configured, if that is more). */
-static uint64_t rest_ms(struct unit *u, bool progressed)
-{
-    uint64_t base = (uint64_t)u->account->all->env->settings->retry_seconds * 1000;
-    uint64_t most = base > REST_MAX_MS ? base : REST_MAX_MS;
-    u->failures = progressed ? 1 : u->failures + 1;
-    for (unsigned i = 1; i < u->failures && base < most; i++)
-        base *= 2;
-    return base < most ? base : most;
-}
-
 void unit_mover_done(struct unit *u, int result, bool progressed, const struct err *e)
 {
     struct account *a = u->account;
@@ -245,9 +232,11 @@ void unit_mover_done(struct unit *u, int result, bool progressed, const struct e
     a->all->movers--;
     a->running--;
     a->movers--;
-    if (result != 0) {
+    if (result == 0) {
+        rest_end(u);
+    } else {
         u->err = *e;
-        u->retry_at_ms = worker_now_ms(a->all->env->worker) + rest_ms(u, progressed);
+        rest_begin(u, progressed);
         counters_of(u)->copies_failed++;
         counters_of(u)->errors++;
         log_event(log_of(u), LOG_WARN, "copy_failed", log_s("account", a->rec.name),
@@ -269,7 +258,9 @@ enum readiness unit_touch(struct unit *u, struct account_user *user, struct err 
     if (u->mover == NULL && !u->in_queue) {
         bool told = user->failed != u; /* this user waited for it and was not told yet */
         user->failed = NULL;
-        if (!told || worker_now_ms(u->account->all->env->worker) < u->retry_at_ms) {
+        if (!told || rest_lasts(u)) {
+            if (u->err.code == 0) /* it failed before the account was loaded */
+                err_set(&u->err, E_UNAVAIL, SCOPE_UNIT, "%s", u->rec.reason);
             *e = u->err;
             return STATE_FAILED;
         }

@@ -116,6 +116,13 @@ class MailServed(Served):
         self.script.boxes.remove(name)
         return b''
 
+    def mail_rename(self, tag, text):
+        m = re.match(rb'RENAME ("[^"]*"|\S+) (.*)', text, re.I)
+        a, b = self.named(m.group(1)), self.named(m.group(2))
+        self.script.boxes[self.script.boxes.index(a)] = b
+        self.script.mail[b] = self.script.mail.pop(a)
+        return b''
+
     def mail_select(self, tag, text):
         self.name = self.named(text.split(b' ', 1)[1])
         self.box = self.script.mail.get(self.name)

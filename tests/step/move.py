@@ -23,13 +23,13 @@ ALLOWED = re.compile(rb'(AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|
                      re.I)
 
 
-def more(batch=10):
-    return 'copy { uid_headroom = 1000 retry_seconds = 0 batch_messages = %d }\n' % batch
+def more(batch, rest):
+    return 'copy { uid_headroom = 1000 retry_seconds = %d batch_messages = %d }\n' % (rest, batch)
 
 
 class Moving(World):
-    def __init__(self, binary, caps=MULTI, batch=10):
-        super().__init__(binary, caps, host=MailHost, more=more(batch))
+    def __init__(self, binary, caps=MULTI, batch=10, rest=0):
+        super().__init__(binary, caps, host=MailHost, more=more(batch, rest))
         self.binary = binary
 
     def account(self, user):
@@ -503,6 +503,109 @@ def test_deleted_while_it_is_copied(w):
         lines = d.ok(b'SELECT INBOX.box')
         assert b'* OK [UIDVALIDITY 1111] UIDs valid' not in lines, lines
         assert b'* 0 EXISTS' in lines, lines
+
+
+def test_retries_rest_longer(w):
+    """1, 2, 4 … seconds; a touch in between is answered at once with the reason."""
+    slow = Moving(w.binary, rest=1)
+    try:
+        user, old, new = person(slow)
+        refuse(new, [b'body'], b'%T NO [OVERQUOTA] full\r\n')
+        end = time.monotonic() + 5.5
+        while time.monotonic() < end:
+            assert b'OVERQUOTA' in select(slow, user, ok=False)
+            time.sleep(0.2)
+        failed = slow.logged().count('event=copy_failed')
+        assert failed == 3, failed
+    finally:
+        slow.stop()
+
+
+def test_appenduid_never_told(w):
+    user, old, new = person(w)
+
+    def silent(conn, tag, text):
+        with conn.script.lock:
+            conn.mail_append(tag, text)
+        conn.send(tag + b' OK stored somewhere\r\n')
+    new.on(rb'APPEND', silent)
+    select(w, user)
+    check(w, user, old, new)
+
+
+def test_without_uidplus(w):
+    """A message that goes from old in the middle cannot be taken away; the mailbox moves all the same."""
+    plain = Moving(w.binary, b'IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ NAMESPACE UNSELECT')
+    try:
+        user, old, new = person(plain)
+        bodies = old.box().bodies()
+
+        def expunge(conn, tag, text):
+            del old.box().messages[3]
+            conn.send(b'* 4 EXPUNGE\r\n')
+            conn.usual(tag, text)
+        once(old, rb'NOOP', expunge)
+        select(plain, user)
+        check(plain, user, old, new, bodies=bodies)
+    finally:
+        plain.stop()
+
+
+def test_uids_near_their_end(w):
+    for last in (4294960000, 4294967295):
+        user, old, new = person(w)
+        box = old.box()
+        box.add(b'Subject: last\r\n\r\nlast\r\n', uid=last)
+        box.next = min(box.next, 4294967295)
+        with w.client(user) as c:
+            lines = c.ok(b'SELECT INBOX')
+            assert b'* OK [UIDVALIDITY 2222] UIDs valid' in lines, lines
+            assert [x for x in c.ok(b'FETCH 1 (UID)')] == [b'* 1 FETCH (UID 100)'], c.ok(b'FETCH 1 (UID)')
+        check(w, user, old, new)
+
+
+def test_renamed_while_it_is_copied(w):
+    user, old, new = w.person('box')
+    old.box('INBOX.box').fill(25)
+    held = []
+
+    def hold(conn, tag, text):
+        if not held:
+            held.append(text)
+            end = time.monotonic() + 5
+            while len(held) < 2 and time.monotonic() < end:
+                time.sleep(0.02)
+        conn.usual(tag, text)
+    with w.client(user) as c, w.client(user) as d:
+        c.ok(b'SELECT INBOX')
+        new.on(rb'APPEND', hold)
+        c.send(b's SELECT INBOX.box\r\n')
+        end = time.monotonic() + 10
+        while not held:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        d.ok(b'RENAME INBOX.box INBOX.other')
+        held.append(None)
+        c.until(b's')
+        d.ok(b'SELECT INBOX.other')
+    assert new.box('other').bodies() == old.box('INBOX.box').bodies()
+    u = w.unit(user, 'INBOX.other')
+    assert (u['found'], u['moved'], u['vanished']) == (25, 25, 0), u
+
+
+def test_folder_made_a_mailbox(w):
+    user, old, new = w.person()
+
+    def listed(conn, tag, text):
+        conn.send(b'* LIST (\\HasNoChildren) "." INBOX\r\n* LIST (\\Noselect) "." "INBOX.dir"\r\n' + tag + b' OK .\r\n')
+    old.on(rb'LIST "" "\*"', listed)
+    with w.client(user) as c:
+        c.ok(b'CREATE INBOX.dir')
+        lines = c.ok(b'SELECT INBOX.dir')
+        assert b'* 0 EXISTS' in lines
+    with w.client(user) as c:
+        c.ok(b'SELECT INBOX.dir')
+    assert not [x for x in old.seen if b'dir' in x], old.seen
 
 
 def main(argv):

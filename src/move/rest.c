@@ -1,0 +1,72 @@
+/*
+ * How long a mailbox rests after a copy of it failed: twice as long each time.
+ *
+ * Kept beside the accounts and not in their units, since an account is forgotten as soon as nobody is signed in, and clients that
+ * come and go every second would otherwise start a copy each time. Rejected: keeping it in the store (a restart of the
+ * daemon is a good reason to try again at once).
+ */
+#include "move/move_priv.h"
+
+enum { REST_MAX_MS = 10 * 60 * 1000 };
+
+struct rest {
+    uint64_t until_ms;
+    unsigned failures; /* in a row, without any message carried over in between */
+};
+
+static struct rest *find(const struct unit *u)
+{
+    struct buf key = {0};
+    store_key_unit(&key, u->rec.account, u->rec.id);
+    struct rest *r = hash_get(u->account->all->rests, buf_slice(&key));
+    buf_free(&key);
+    return r;
+}
+
+void rest_begin(struct unit *u, bool progressed)
+{
+    struct accounts *all = u->account->all;
+    struct rest *r = find(u);
+    uint64_t ms = (uint64_t)all->env->settings->retry_seconds * 1000;
+    uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
+    if (r == NULL) {
+        struct buf key = {0};
+        r = mem_alloc(sizeof(*r));
+        store_key_unit(&key, u->rec.account, u->rec.id);
+        hash_put(all->rests, buf_slice(&key), r);
+        buf_free(&key);
+    }
+    r->failures = progressed ? 1 : r->failures + 1;
+    for (unsigned i = 1; i < r->failures && ms < most; i++)
+        ms = ms * 2 < most ? ms * 2 : most;
+    r->until_ms = worker_now_ms(all->env->worker) + ms;
+}
+
+bool rest_lasts(const struct unit *u)
+{
+    const struct rest *r = find(u);
+    return r != NULL && worker_now_ms(u->account->all->env->worker) < r->until_ms;
+}
+
+void rest_end(struct unit *u)
+{
+    struct buf key = {0};
+    store_key_unit(&key, u->rec.account, u->rec.id);
+    free(hash_del(u->account->all->rests, buf_slice(&key)));
+    buf_free(&key);
+}
+
+static bool free_one(struct slice key, void *value, void *arg)
+{
+    (void)key;
+    (void)arg;
+    free(value);
+    return true;
+}
+
+void rests_free(struct hash **rests)
+{
+    if (*rests != NULL)
+        hash_walk(*rests, free_one, NULL);
+    hash_free(rests);
+}
