@@ -1,6 +1,7 @@
 /* Listeners, and the limits on who may connect. See front.h. */
 #include "config.h"
 #include "front/session.h"
+#include "front/submission.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ static void on_accept(struct stream *s, void *arg)
         refuse_for(g, s, REFUSE_MANY);
     else if (count_address(f, stream_peer(s)) >= set->max_connections_per_address)
         refuse_for(g, s, REFUSE_ADDRESS);
+    else if (g->submission)
+        submission_new(f, s, g->implicit);
     else
         session_new(f, s, g->implicit);
 }
@@ -105,9 +108,14 @@ int front_start(struct front **out, struct env *env, struct err *e)
     struct front *f = mem_alloc(sizeof(*f));
     f->env = env;
     list_init(&f->visitors);
+    list_init(&f->starters);
     int rc = open_list(f, env->settings->listen_imap, false, false, e);
     if (rc == 0)
         rc = open_list(f, env->settings->listen_imaps, true, false, e);
+    if (rc == 0)
+        rc = open_list(f, env->settings->listen_submission, false, true, e);
+    if (rc == 0)
+        rc = open_list(f, env->settings->listen_submissions, true, true, e);
     if (rc != 0)
         front_free(&f);
     *out = f;
@@ -147,6 +155,8 @@ void front_free(struct front **f)
         struct visitor *v = container_of((*f)->visitors.next, struct visitor, node);
         v->abort(v);
     }
+    starters_free(*f);
+    offer_free(&(*f)->offer);
     free(*f);
     *f = NULL;
 }

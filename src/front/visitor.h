@@ -18,6 +18,8 @@ struct visitor {
     void (*abort)(struct visitor *v); /* frees the session at once, without a word to the client */
 };
 
+struct offer;
+
 struct gate {
     struct listener *listener;
     struct front *front;
@@ -33,10 +35,14 @@ struct front {
     unsigned n_visitors;
     uint32_t next_id;
     bool draining;
+    struct offer *offer;  /* of the new host's submission service; NULL until somebody asks */
+    struct list starters; /* accounts that a submission session made known */
 };
 
 /* Puts it on the list with an id of its own, and counts it. */
 void visitor_enter(struct visitor *v, struct front *f, struct task *task, struct stream *client);
 void visitor_leave(struct visitor *v);
+void offer_free(struct offer **o);
+void starters_free(struct front *f);
 
 #endif

@@ -223,7 +223,46 @@ static const struct wrong wrongs[] = {
      5, "new.imap.master_password_file: /dev/null: not a file"},
     {LISTEN "old { imap { host = \"a\" } }\nnew { imap { host = \"A\" } }\n", 3,
      "old.imap and new.imap are the same place: a mailbox would be copied to itself"},
+    {BASE "listen { submission = {\"127.0.0.1:587\"} }\n", 0, "new.submission.host is not set"},
+    {"listen { submission = {\"127.0.0.1:587\"} plaintext = yes }\n"
+     "new { submission { host = a } }\n",
+     0, "old.submission.host is not set"},
+    {BASE "listen { submissions = {\"127.0.0.1:465\"} }\nnew { submission { host = b } }\n", 4,
+     "listen.submissions needs tls.certificate and tls.key"},
+    {HOSTS "listen { imap = {\"127.0.0.1:1\"} submission = {\"127.0.0.1:1\"} plaintext = yes }\n"
+           "new { submission { host = b } }\n",
+     3, "127.0.0.1:1 is both in listen.imap and in listen.submission"},
+    {HOSTS "listen { submission = {\"127.0.0.1:587\"} }\nnew { submission { host = b } }\n", 3,
+     "nobody could sign in at listen.submission: STARTTLS needs tls.certificate and tls.key, and "
+     "listen.plaintext is no"},
+    {BASE "new { submission { host = b sign_in = relay } }\n", 4,
+     "new.submission.sign_in = \"relay\" needs new.submission.master_user"},
+    {BASE "new { imap { sign_in = relay } }\n", 4,
+     "new.imap.sign_in = \"relay\": must be one of same, master, authzid"},
 };
+
+/* No IMAP at all, or IMAP only to check passwords. */
+static void submission_alone(void **state)
+{
+    const struct place *p = *state;
+    struct settings *s;
+    struct conf_report r;
+    static const char *const texts[] = {
+        "listen { submission = {\"127.0.0.1:587\"} plaintext = yes }\n"
+        "old { submission { host = a } } new { submission { host = b tls = starttls } }\n",
+        "listen { submission = {\"127.0.0.1:587\"} plaintext = yes }\n"
+        "old { imap { host = a } } new { submission { host = b tls = starttls } }\n"};
+    for (size_t i = 0; i < 2; i++) {
+        int rc = load(p, texts[i], &s, &r);
+        assert_string_equal(buf_cstr(&r.errors), "");
+        assert_int_equal(rc, 0);
+        assert_int_equal(s->new_submission.port, 587);
+        assert_int_equal(s->old_submission.port, 465);
+        assert_int_equal(s->submission_idle_seconds, 300);
+        conf_settings_free(&s);
+        conf_report_free(&r);
+    }
+}
 
 static void each_error(void **state)
 {
@@ -395,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(defaults),
                                        cmocka_unit_test(all_sections),
+                                       cmocka_unit_test(submission_alone),
                                        cmocka_unit_test(each_error),
                                        cmocka_unit_test(all_errors_at_once),
                                        cmocka_unit_test(binary_and_absent),

@@ -24,6 +24,8 @@
     X(bytes_moved, "message bytes moved")                                                          \
     X(bytes_to_clients, "bytes sent to clients")                                                   \
     X(bytes_from_clients, "bytes received from clients")                                           \
+    X(messages_submitted, "submitted messages that the new host accepted")                         \
+    X(bytes_submitted, "their bytes")                                                              \
     X(copies_failed, "copies of a mailbox that were broken off")                                   \
     X(errors, "errors of any kind that were logged at level warn or above")
 

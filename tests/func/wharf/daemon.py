@@ -16,15 +16,20 @@ class Wherryd:
     """One daemon between the servers `old` and `new`.
 
     sign_in is same, master or authzid. `more` maps a section to further lines of it: {'limits': 'x = 1\\n'};
-    'old.imap' and 'new.imap' are the hosts' own."""
+    'old.imap' and 'new.imap' are the hosts' own.
+
+    submission is a function of the daemon's folder that gives the new host's section `submission`; then ports 587 and 465
+    are there too, as smtp_port and smtps_port."""
 
     def __init__(self, place, bin_dir, old, new, sign_in='master', old_tls='implicit', new_tls='starttls', user='%u',
-                 more=None, store=None, level='info', log_format='logfmt'):
+                 more=None, store=None, level='info', log_format='logfmt',
+                 submission=None):
         self.place, self.bin, self.old, self.new = place, bin_dir, old, new
         self.dir = place.folder('wherryd')
         self.store = store or self.dir + '/store'
         os.makedirs(self.store, mode=0o700, exist_ok=True)
         self.port, self.tls_port = place.port(), place.port()
+        self.smtp_port, self.smtps_port = place.port(), place.port()
         self.log = self.dir + '/log'
         self.process = None
         self.codes = []
@@ -49,10 +54,13 @@ class Wherryd:
                 if sign_in == 'master':
                     text += 'master_separator = "*"\n'
             return 'imap {\n%s%s}\n' % (text, more.pop(side + '.imap', ''))
-        text = section('listen', 'imap = {"127.0.0.1:%d"}\nimaps = {"127.0.0.1:%d"}\n' % (self.port, self.tls_port))
+        text = 'imap = {"127.0.0.1:%d"}\nimaps = {"127.0.0.1:%d"}\n' % (self.port, self.tls_port)
+        if submission:
+            text += 'submission = {"127.0.0.1:%d"}\nsubmissions = {"127.0.0.1:%d"}\n' % (self.smtp_port, self.smtps_port)
+        text = section('listen', text)
         text += section('tls', 'certificate = "%s"\nkey = "%s"\n' % (place.cert, key))
         text += section('old', host('old', old, old_tls))
-        text += section('new', host('new', new, new_tls))
+        text += section('new', host('new', new, new_tls) + (submission(self.dir) if submission else ''))
         text += section('store', 'path = "%s"\n' % self.store)
         text += section('log', 'format = "%s"\nlevel = "%s"\n' % (log_format, level))
         for name in list(more):
