@@ -144,6 +144,8 @@ static const struct conf_option table[] = {
         "between two progress lines to a client"),
     NUM("copy.retry_seconds", CONF_NUMBER, retry_seconds, "30", 0, 86400, R,
         "rest after a failed copy"),
+    NUM("copy.settle_seconds", CONF_NUMBER, settle_seconds, "3", 0, 60, R,
+        "the new host has been still that long before a broken-off copy goes on"),
 };
 
 const struct conf_option *conf_table(unsigned *n)

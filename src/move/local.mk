@@ -15,6 +15,7 @@ libmove_a_SOURCES = \
 	src/move/names.c \
 	src/move/open.c \
 	src/move/rest.c \
+	src/move/quiet.c \
 	src/move/spool.c \
 	src/move/switch.c \
 	src/move/tidy.c \

@@ -1,7 +1,7 @@
 /*
  * The mover's brain: one phase after the other, from two connections to the switch.
  *
- *   SIGN_IN  OPEN  MATCH  SEEK  COPY  NOOP … SEEK  SELECT  COMPARE  TIDY  LAST  SEEK  SWITCH
+ *   SIGN_IN  OPEN  QUIET  MATCH  SEEK  COPY  NOOP … SEEK  SELECT  COMPARE  TIDY  LAST  SEEK  SWITCH
  *
  * What was committed is enough to go on from after any end; so a lost connection just begins again at SIGN_IN. Rejected: an
  * own path for resuming (the first copy is a resume of nothing).
@@ -39,7 +39,7 @@ void store_barrier(struct mover *m)
 
 static const char *phase_name(enum mover_phase p)
 {
-    static const char *const names[] = {"sign_in", "open",    "match", "seek", "copy",   "noop",
+    static const char *const names[] = {"sign_in", "open",    "quiet", "match", "seek", "copy",   "noop",
                                         "select",  "compare", "tidy",  "last", "switch", "over"};
     return names[p];
 }
@@ -77,6 +77,7 @@ struct mover *mover_start(struct unit *u)
     m->env = u->account->all->env;
     m->began_ms = worker_now_ms(m->env->worker);
     task_init(&m->task, m->env->worker, mover_step);
+    timer_init(&m->quiet.timer, &m->task);
     unit_enter(u, UNIT_COPYING);
     sign_in(m);
     return m;
@@ -87,6 +88,7 @@ static void let_go(struct mover *m)
     if (m->wait.pending)
         store_wait_forget(m->env->store, &m->wait);
     memset(&m->wait, 0, sizeof(m->wait));
+    timer_stop(&m->quiet.timer);
     copy_free(m);
     match_free(m);
     compare_free(m);
@@ -283,6 +285,7 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
             return r;
     }
     switch (m->phase) {
+    case MV_QUIET:
     case MV_OPEN:
         if (ev == CONN_LINE && !old)
             open_event(m);
@@ -354,6 +357,14 @@ static int enter_match(struct mover *m)
     return m->renumbered ? match_take_back(m) : match_begin(m);
 }
 
+static int enter_quiet(struct mover *m)
+{
+    bool needed;
+    mover_enter(m, MV_QUIET);
+    int r = quiet_begin(m, &needed);
+    return r != 0 || needed ? r : enter_match(m);
+}
+
 static int advance_copy(struct mover *m)
 {
     bool done;
@@ -372,7 +383,9 @@ static int advance_idle(struct mover *m)
             open_begin(m);
         return 0;
     case MV_OPEN:
-        return m->opened ? enter_match(m) : open_done(m);
+        return m->opened ? enter_quiet(m) : open_done(m);
+    case MV_QUIET:
+        return quiet_waits(m) || !quiet_over(m) ? 0 : enter_match(m);
     case MV_MATCH:
         return advance_match(m);
     case MV_SEEK:
@@ -428,7 +441,7 @@ static int advance(struct mover *m, bool *moved)
     } else {
         r = advance_idle(m);
     }
-    bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY;
+    bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY || quiet_waits(m);
     *moved = m->phase != before || (!waits && m->old_due + m->new_due == 0 && !m->wait.pending);
     return r;
 }

@@ -12,6 +12,7 @@
 enum mover_phase {
     MV_SIGN_IN, /* both connections */
     MV_OPEN,    /* EXAMINE on old, STATUS on new */
+    MV_QUIET,   /* until nothing more of a broken-off copy arrives on new */
     MV_MATCH,   /* intents that were not confirmed: what of them is on new? */
     MV_SEEK,    /* the first message that is not settled, by halving */
     MV_COPY,
@@ -172,6 +173,11 @@ struct mover {
     bool revived;    /* the new one has: all that was sent is matched */
     bool untold;     /* the new host keeps APPENDUID to itself, in spite of UIDPLUS */
     bool serial;     /* the old host sends bodies out of order: ask for one at a time */
+    struct {
+        struct timer timer;
+        uint64_t began_ms, since_ms;
+        uint32_t uidnext;
+    } quiet;
     uint32_t *nuls;  /* old UIDs of messages with a NUL */
     size_t n_nuls;
     /* MV_SEEK */
@@ -199,6 +205,11 @@ void open_event(struct mover *m);
 int open_done(struct mover *m) MUST_USE;
 /* Takes back what is recorded; the batch is the caller's. */
 void open_forget(struct mover *m, struct store_batch *b);
+
+/* quiet.c: waits where an intent is not confirmed */
+int quiet_begin(struct mover *m, bool *needed) MUST_USE;
+bool quiet_waits(const struct mover *m);
+bool quiet_over(struct mover *m); /* when no reply is due; false: looks again, now or later */
 
 /* switch.c: hands in the transaction; it is on disk */
 int switch_begin(struct mover *m) MUST_USE;

@@ -66,6 +66,7 @@ struct settings {
     uint32_t uid_headroom;
     unsigned host_timeout_seconds; /* no byte from a host while an answer is due */
     unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
+    unsigned settle_seconds; /* the new host's mailbox must have been still so long before a broken copy goes on */
     unsigned retry_seconds;     /* a failed copy rests at least that long before the next touch tries again */
 };
 
