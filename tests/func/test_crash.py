@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import threading
 import time
 
@@ -161,6 +162,42 @@ def test_connection_to_old_breaks(w):
     relay.cut = None
     finish(w, d, user)
     compare(w, d, user, before)
+
+
+def test_late_arrivals(w):
+    """The daemon dies, and what it had sent reaches the new host's mailbox only when the next one is at work already."""
+    old = w.dovecot('.')
+    new = w.dovecot('/', capability='IMAP4rev1 SASL-IR LITERAL+ IDLE UIDPLUS NAMESPACE', extra='# halted by its test')
+    user, before = account(w, old, new, 400, 'late', size=4000)
+    d = w.wherryd(old, new, more={'copy': 'settle_seconds = 3\n'})
+    t, got = select_in_background(d, user)
+    until(lambda: new_files(new, user), what='the first message to arrive')
+    halted = new.sessions()
+    for pid in halted:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        stored = len(new_files(new, user))
+        time.sleep(0.3)  # what is on its way fills the sockets
+        d.kill()
+        t.join(20)
+        d.start()
+        t, got = select_in_background(d, user)
+        # Long enough for a copy that does not wait to come to its end; shorter than settle_seconds.
+        end = time.monotonic() + 1.5
+        until(lambda: d.events('moved') or time.monotonic() > end, what='the next copy to wait')
+    finally:
+        for pid in halted:
+            os.kill(pid, signal.SIGCONT)
+    t.join(60)
+    assert got and got[0].ok, got
+    assert stored < len(before.messages), 'all had arrived before the server was halted'
+    compare(w, d, user, before)
+
+
+def new_files(server, user):
+    """The message files of INBOX in a Maildir on the new host."""
+    top = '%s/%s/Maildir' % (server.mail, user)
+    return ['%s/%s' % (d, n) for d in ('cur', 'new') if os.path.isdir(top + '/' + d) for n in os.listdir(top + '/' + d)]
 
 
 def test_new_host_crashes(w):

@@ -63,7 +63,7 @@ class Wherryd:
         text += section('new', host('new', new, new_tls) + (submission(self.dir) if submission else ''))
         text += section('store', 'path = "%s"\n' % self.store)
         text += section('log', 'format = "%s"\nlevel = "%s"\n' % (log_format, level))
-        text += section('copy', 'settle_seconds = 1\n')
+        text += section('copy', '' if 'settle' in more.get('copy', '') else 'settle_seconds = 1\n')
         for name in list(more):
             text += section(name, '') if name else more.pop(name)
         self.conf = place.write(self.dir + '/wherryd.conf', text)

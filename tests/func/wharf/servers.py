@@ -183,6 +183,11 @@ service stats {{
         base = '%s/%s/Maildir' % (self.mail, user)
         return base + ('/.' + '.'.join(imap.mutf7(p).decode() for p in parts) if parts else '')
 
+    def sessions(self):
+        """The pids of the processes that serve signed-in connections now."""
+        out = subprocess.run(['pgrep', '-P', str(self.process.pid), '-x', 'imap'], capture_output=True).stdout
+        return [int(pid) for pid in out.split()]
+
     def crash(self):
         """End it at once with everything it runs, as if the machine went away."""
         children = subprocess.run(['pgrep', '-P', str(self.process.pid)], capture_output=True).stdout.split()
