@@ -1,3 +1,3 @@
-dist_check_SCRIPTS += tests/step/front.py tests/step/move.py
-EXTRA_DIST += tests/step/boxes.py tests/step/peers.py
-TESTS += tests/step/front.py tests/step/move.py
+dist_check_SCRIPTS += tests/step/front.py tests/step/move.py tests/step/submission.py
+EXTRA_DIST += tests/step/boxes.py tests/step/peers.py tests/step/smtp_peers.py
+TESTS += tests/step/front.py tests/step/move.py tests/step/submission.py
