@@ -22,6 +22,8 @@ from wharf.daemon import Wherryd  # noqa: E402
 from wharf.place import Place  # noqa: E402
 from wharf.servers import MAIL_ID, Dovecot  # noqa: E402
 
+import bench_submission  # noqa: E402
+
 USER = 'bench'
 
 
@@ -34,6 +36,7 @@ class Bench:
         self.options = options
         self.place = Place()
         self.rows = []
+        self.daemon, self.bytes = None, 0
         self.old = Dovecot(self.place, 'old', style='.', fsync=None, connections=5000).start()
         self.new = Dovecot(self.place, 'new', style='/', store='sdbox', fsync=None, connections=5000).start()
 
@@ -211,15 +214,21 @@ def main():
     p.add_argument('--bin', required=True, help=argparse.SUPPRESS)
     p.add_argument('--messages', type=int, default=10000)
     p.add_argument('--sessions', type=int, default=500)
+    p.add_argument('--submit', type=int, default=256, metavar='N', help='messages of 1 MB in each run of submission')
+    p.add_argument('--only', choices=['copy', 'submission'])
     p.add_argument('--markdown', metavar='FILE')
     b = Bench(p.parse_args())
-    b.fill()
-    b.copy()
-    b.fetch()
-    b.sessions()
+    if b.options.only != 'submission':
+        b.fill()
+        b.copy()
+        b.fetch()
+        b.sessions()
+    if b.options.only != 'copy':
+        bench_submission.measure(b)
     if b.options.markdown:
         b.markdown(b.options.markdown)
-    b.daemon.stop()
+    if b.daemon:
+        b.daemon.stop()
 
 
 if __name__ == '__main__':

@@ -3,6 +3,8 @@
 import argparse
 import atexit
 import os
+import smtplib
+import ssl
 import sys
 import time
 
@@ -14,6 +16,7 @@ from wharf.clients import Mbsync, maildir_files  # noqa: E402
 from wharf.daemon import Wherryd  # noqa: E402
 from wharf.place import Place  # noqa: E402
 from wharf.servers import Dovecot  # noqa: E402
+from wharf.submission import MailDovecot, Postfix, settings  # noqa: E402
 
 USER = 'anna'
 BOXES = {(): 120, ('Archive', '2019'): 150, ('Archive', '2020'): 90, ('Projects', 'R&D'): 25, ('Entwürfe',): 6,
@@ -35,6 +38,26 @@ def sync(client, port, what):
     return client.bodies()
 
 
+def in_inbox(host):
+    with host.connect(USER) as c:
+        return int(c.select(b'INBOX', b'EXAMINE').lines(b'EXISTS')[0][0])
+
+
+def submit(place, daemon, body):
+    c = smtplib.SMTP('127.0.0.1', daemon.smtp_port)
+    c.starttls(context=ssl.create_default_context(cafile=place.ca))
+    c.login(USER, 'pw')
+    c.sendmail(USER + '@new.test', [USER + '@new.test'], body)
+    c.quit()
+
+
+def waited(check):
+    end = time.monotonic() + 20
+    while not check() and time.monotonic() < end:
+        time.sleep(0.1)
+    return check()
+
+
 def must(good, text):
     say('  %s %s' % ('yes:' if good else 'NO:', text))
     if not good:
@@ -50,9 +73,11 @@ def main():
 
     heading('1. Two mail servers')
     old = Dovecot(place, 'old', style='.', fsync=None).start()
-    new = Dovecot(place, 'new', style='/', store='sdbox', fsync=None).start()
+    new = MailDovecot(place, 'new', fsync=None).start()
+    postfix = Postfix(place, new).start()
     say('  old host: 127.0.0.1:%d, separator ".", prefix "INBOX."' % old.tls_port)
     say('  new host: 127.0.0.1:%d, separator "/", no prefix, another format on disk' % new.tls_port)
+    say('            and a Postfix that takes submitted mail, 127.0.0.1:%d' % postfix.port)
 
     f = mail.Filler(old, USER, seed='demo')
     for levels, count in BOXES.items():
@@ -75,7 +100,7 @@ def main():
     files, state = maildir_files(client.mail), client.state()
 
     heading('3. wherryd takes the old host\'s place')
-    daemon = Wherryd(place, options.bin, old, new).start()
+    daemon = Wherryd(place, options.bin, old, new, submission=lambda d: settings(place, d, postfix.service())).start()
     say('  wherryd answers on 127.0.0.1:%d and has copied nothing yet; the client is the same, with the same password' %
         daemon.tls_port)
     fetched = sync(client, daemon.tls_port, 'through wherryd (each mailbox moves as mbsync selects it)')
@@ -94,19 +119,28 @@ def main():
         must(not snapshot.compare(before, snapshot.Account(c)), 'the old host is as it was')
 
     heading('5. Life goes on')
+    messages = in_inbox(daemon)
     with new.connect(USER) as c:
         c.append(b'INBOX', mail.message('news', subject='News'))
     say('  a message is delivered to the new host')
     must(sync(client, daemon.tls_port, 'through wherryd') == 1, 'the client got it, and nothing else')
 
-    heading('6. wherryctl status')
+    heading('6. Mail that is sent')
+    body = mail.message('sent', subject='Sent through wherryd').split(b'\r\n', 1)[1]
+    submit(place, daemon, body)
+    say('  %s sends a message through wherryd, with the same password; Postfix takes it as %s' % (
+        USER, daemon.events('message')[-1]['queue_id']))
+    must(waited(lambda: in_inbox(daemon) == messages + 2), 'it arrived in the INBOX that moved')
+    must(sync(client, daemon.tls_port, 'through wherryd') == 1, 'the client got it, and nothing else')
+
+    heading('7. wherryctl status')
     say('  ' + daemon.ctl('status').rstrip().replace('\n', '\n  '))
 
     if options.keep:
         keep_running(place, old, new, daemon)
         return
     daemon.stop()
-    heading('7. The last line of wherryd\'s counters')
+    heading('8. The last line of wherryd\'s counters')
     lines = daemon.events('counters')
     say('  ' + ' '.join('%s=%s' % kv for kv in lines[-1].items()) if lines else '  (none)')
     say('\nThe servers are stopped and their folder is removed.')
@@ -120,6 +154,7 @@ def keep_running(place, old, new, daemon):
         ' '.join(map(str, reversed(pids))), place.dir), 0o755)
     heading('Everything is left running')
     say('  wherryd      imaps 127.0.0.1:%d, STARTTLS 127.0.0.1:%d   log %s' % (daemon.tls_port, daemon.port, daemon.log))
+    say('               submissions 127.0.0.1:%d, with STARTTLS 127.0.0.1:%d' % (daemon.smtps_port, daemon.smtp_port))
     say('  old host     imaps 127.0.0.1:%d      new host imaps 127.0.0.1:%d' % (old.tls_port, new.tls_port))
     say('  any user name, password pw; CA certificate %s' % place.ca)
     say('  for example: curl --cacert %s -u %s:pw imaps://localhost:%d/' % (place.ca, USER, daemon.tls_port))
