@@ -106,7 +106,7 @@ static void on_sent(uv_write_t *req, int status)
 {
     struct sending *x = container_of(req, struct sending, req);
     struct sock *k = req->handle->data;
-    buf_free(&x->bytes);
+    buf_wipe(&x->bytes);
     free(x);
     if (k->stream == NULL)
         return;
@@ -138,7 +138,7 @@ int sock_send(struct sock *k, struct buf *b)
     u = uv_buf_init((char *)x->bytes.mem + x->bytes.off, (unsigned)x->bytes.len);
     int rc = uv_write(&x->req, h, &u, 1, on_sent);
     if (rc != 0) {
-        buf_free(&x->bytes);
+        buf_wipe(&x->bytes);
         free(x);
     }
     return rc;

@@ -56,7 +56,7 @@ static void disconnect(struct stream *s)
     dial_drop(s);
     sock_close(&s->sock);
     s->reading = false;
-    buf_free(&s->out);
+    buf_wipe(&s->out);
 }
 
 void stream_free(struct stream *s)
@@ -151,7 +151,7 @@ void stream_on_write_error(struct stream *s, int status)
     if (!s->mute)
         note_loss(s, status);
     s->mute = true;
-    buf_free(&s->out);
+    buf_wipe(&s->out);
 }
 
 /* -- input -- */
@@ -290,7 +290,8 @@ static void flush(struct stream *s)
         stream_on_write_error(s, rc);
         return;
     }
-    buf_trim(&s->out);
+    if (s->out.len == 0)
+        buf_wipe(&s->out); /* it may have held a password on its way to a host */
     drained(s);
 }
 
@@ -319,7 +320,8 @@ static int start_tls(struct stream *s, struct tls_ctx *ctx, const char *host)
     if (s->in.len > 0)
         return E_PROTO;
     int rc = sock_send(s->sock, &s->out); /* what was said in the clear */
-    buf_trim(&s->out);
+    if (s->out.len == 0)
+        buf_wipe(&s->out);
     if (rc < 0) {
         stream_on_error(s, rc);
         return 0; /* the owner is told through the state, as for any other loss */
