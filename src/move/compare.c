@@ -233,6 +233,11 @@ int compare_advance(struct mover *m)
     x->old_high = x->top_old;
     x->new_high = x->top_new;
     chunk_free(x);
+    for (size_t i = 0; i < x->n_late && !m->doubted; i++)
+        if (x->late[i].was_moved) { /* perhaps that connection has not seen it yet: ask on another one */
+            m->doubted = m->again = true;
+            return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the new host does not list what it stored");
+        }
     return x->done ? 0 : ask_chunk(m);
 }
 

@@ -172,6 +172,7 @@ struct mover {
     bool renumbered; /* the old mailbox has another UIDVALIDITY: what was copied is taken back first */
     bool revived;    /* the new one has: all that was sent is matched */
     bool untold;     /* the new host keeps APPENDUID to itself, in spite of UIDPLUS */
+    bool doubted;    /* the new host did not list what it stored, and was asked again */
     bool serial;     /* the old host sends bodies out of order: ask for one at a time */
     struct {
         struct timer timer;

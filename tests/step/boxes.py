@@ -128,7 +128,8 @@ class MailServed(Served):
         self.box = self.script.mail.get(self.name)
         if self.box is None:
             return b'NO [NONEXISTENT] no such mailbox'
-        self.told = len(self.box.messages)
+        self.view = list(self.box.messages)  # numbers stay until the client is told
+        self.told = len(self.view)
         self.send(b'* FLAGS (\\Seen)\r\n* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %d] .\r\n* OK [UIDNEXT %d] .\r\n'
                   % (self.told, self.box.validity, self.box.next))
         return b''
@@ -146,8 +147,17 @@ class MailServed(Served):
 
     def mail_noop(self, tag, text):
         if self.box is not None:
-            self.send(b'* %d EXISTS\r\n' % len(self.box.messages))
+            self.catch_up()
         return b''
+
+    def catch_up(self):
+        for i in reversed(range(len(self.view))):
+            if self.view[i] not in self.box.messages:
+                self.send(b'* %d EXPUNGE\r\n' % (i + 1))
+                del self.view[i]
+        if len(self.view) != len(self.box.messages):
+            self.view = list(self.box.messages)
+            self.send(b'* %d EXISTS\r\n' % len(self.view))
 
     def one(self, seq, m, items, by_uid):
         out = []
@@ -170,10 +180,12 @@ class MailServed(Served):
         numbers, items = rest.split(b' ', 1)
         if self.box is None:
             return b'BAD nothing is selected'
-        messages = self.box.messages
+        if by_uid:  # RFC 3501 7.4.1: only then others may be told of
+            self.catch_up()
+        messages = self.view
         inside = ranges(numbers, (messages[-1].uid if by_uid else len(messages)) if messages else 0)
         for seq, m in enumerate(list(messages), 1):
-            if inside(m.uid if by_uid else seq):
+            if m in self.box.messages and inside(m.uid if by_uid else seq):
                 self.send(self.one(seq, m, items.upper(), by_uid))
         return b''
 
@@ -213,12 +225,13 @@ class MailServed(Served):
     def mail_uid_expunge(self, tag, text):
         for x in self.picked(text.split(b' ')[2]):
             if b'\\Deleted' in x.flags:
-                self.send(b'* %d EXPUNGE\r\n' % (self.box.messages.index(x) + 1))
                 self.box.messages.remove(x)
+        self.catch_up()
         return b''
 
     def mail_uid_move(self, tag, text):
         for x in self.picked(text.split(b' ')[2]):
             self.box.messages.remove(x)
             self.box.add(x.body, x.flags, x.date)
+        self.catch_up()
         return b''
