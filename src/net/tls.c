@@ -312,6 +312,9 @@ enum codec tls_read(struct tls *t, struct slice *in, struct buf *plain, struct b
     enum codec c = CODEC_DONE;
     size_t n = 0;
     lend(t, *in, out);
+    /* All at once: growing record by record would copy what is there each time. */
+    if (t->in.n > RECORD)
+        (void)buf_reserve(plain, t->in.n);
     do {
         /* Plaintext is never longer than its records, so a short line does not take 16 KiB. */
         size_t room = t->in.n < READ_MIN ? READ_MIN : t->in.n > RECORD ? RECORD : t->in.n;

@@ -81,6 +81,8 @@ def test_every_way_in(w):
                                     postfix.logged()), 10, 'the person in the log of Postfix')
         d.stop()
         w.daemons.remove(d)
+        last = d.events('counters')[-1]
+        assert last['messages_submitted'] == '1' and last['bytes_submitted'] == str(len(body)), last
 
 
 def test_what_is_announced(w):
