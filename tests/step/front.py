@@ -430,7 +430,7 @@ def test_sign_in_and_more_in_one_packet(w):
     tagged = [x[:4] for x in got if x[:2] in (b'a ', b'b ', b'c ', b'd ')]
     assert tagged == [b'a OK', b'b OK', b'c OK', b'd OK'], got
     assert b'* 1 FETCH (UID %d)' % (7 + V) in got, got
-    assert b'pw' not in w.logged().encode().replace(b'step', b'')
+    assert 'pw' not in w.logged().replace(w.dir, '')  # which has letters at random
 
 
 def test_drain(w):
