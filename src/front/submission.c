@@ -233,6 +233,7 @@ void submission_new(struct front *f, struct stream *client, bool implicit_tls)
     timer_init(&s->clock, &s->task);
     timer_init(&s->beat, &s->task);
     stream_set_owner(client, &s->task);
+    stream_set_in_limit(client, IN_LIMIT);
     visitor_enter(&s->visitor, f, &s->task, client);
     s->visitor.abort = submission_abort;
     s->id = s->visitor.id;

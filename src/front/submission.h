@@ -17,6 +17,7 @@
 enum {
     MAX_TURNS = 256,
     SUBMISSION_FLUSH_AT = 16 * 1024,
+    IN_LIMIT = 44 * 1024, /* with what a turn may add it stays below 64 KiB, one block of memory */
     FINAL_SECONDS = 600,
     OFFER_WAIT_MS = 5000
 };

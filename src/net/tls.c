@@ -17,7 +17,7 @@
 #include <string.h>
 #include "wherry/base/mem.h"
 
-enum { RECORD = 16 * 1024, READ_MIN = 512 };
+enum { RECORD = 16 * 1024, READ_MIN = 512, BULK = 64 * 1024 };
 
 struct tls_ctx {
     SSL_CTX *ctx;
@@ -312,8 +312,10 @@ enum codec tls_read(struct tls *t, struct slice *in, struct buf *plain, struct b
     enum codec c = CODEC_DONE;
     size_t n = 0;
     lend(t, *in, out);
-    /* All at once: growing record by record would copy what is there each time. */
-    if (t->in.n > RECORD)
+    /* Growing record by record would copy what is there each time; more while some waits is bulk. */
+    if (plain->len > 0 && plain->len + t->in.n <= BULK)
+        (void)buf_reserve(plain, BULK - plain->len);
+    else if (t->in.n > RECORD)
         (void)buf_reserve(plain, t->in.n);
     do {
         /* Plaintext is never longer than its records, so a short line does not take 16 KiB. */
