@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SECONDS = 30, HELO_MAX = 128 };
+enum {
+    DEFAULT_SECONDS = 30,
+    HELO_MAX = 128,
+    SIGN_IN_TIMEOUTS = 4 /* how long a host may go on without coming to the point */
+};
 
 enum smtpc_state {
     SC_CONNECT,
@@ -45,7 +49,7 @@ struct smtpc {
     uint64_t timeout_ms, moved_seen;
     struct smtp_reply reply;
     struct smtp_ehlo ehlo;
-    unsigned due;
+    unsigned due, beats;
     bool tell_ready;
 };
 
@@ -331,6 +335,31 @@ static void on_challenge(struct smtpc *c)
     send_line(c, SC_AUTH, &line);
 }
 
+static bool holds(struct slice text, struct slice part)
+{
+    for (size_t i = 0; part.n > 0 && i + part.n <= text.n; i++)
+        if (memcmp(text.p + i, part.p, part.n) == 0)
+            return true;
+    return false;
+}
+
+/* Hosts repeat what they do not understand; that may be the password, which must get into no log.
+ */
+static bool quotes_secret(const struct smtpc *c, struct slice text)
+{
+    struct buf plain = {0}, password = {0};
+    auth_plain_encode(&c->creds, &plain);
+    auth_base64(secret_slice(&c->creds.password), &password);
+    size_t n = plain.len < 16 ? plain.len : 16; /* what is repeated may be cut anywhere */
+    size_t m = c->creds.password.n < 9 ? c->creds.password.n / 3 * 4 : 12;
+    bool found = holds(text, secret_slice(&c->creds.password)) ||
+                 holds(text, slice_make(buf_slice(&plain).p, n)) ||
+                 holds(text, slice_make(buf_slice(&password).p, m));
+    buf_wipe(&plain);
+    buf_wipe(&password);
+    return found;
+}
+
 /* RFC 4954 6: only 535 says something about the password. */
 static void on_auth(struct smtpc *c)
 {
@@ -342,7 +371,11 @@ static void on_auth(struct smtpc *c)
         c->authed = true;
         enter_ehlo(c);
     } else {
-        fail_reply(c, code == 535 ? E_AUTH : code < 500 ? E_UNAVAIL : E_REFUSED, "sign-in refused");
+        int why = code == 535 ? E_AUTH : code < 500 ? E_UNAVAIL : E_REFUSED;
+        if (quotes_secret(c, smtp_reply_line(&c->reply, 0)))
+            fail(c, why, "sign-in refused: %u", code);
+        else
+            fail_reply(c, why, "sign-in refused");
     }
 }
 
@@ -394,6 +427,8 @@ static bool silent_too_long(struct smtpc *c)
         timer_start(&c->timer, c->timeout_ms);
     else
         timer_stop(&c->timer);
+    if (c->state != SC_READY && ++c->beats > SIGN_IN_TIMEOUTS)
+        return true;
     return quiet && due && c->timeout_ms > 0;
 }
 
