@@ -127,20 +127,24 @@ static struct smtpc *connect_smtp(struct door *d)
     return c;
 }
 
+/* What the old host said counts for the name that it was asked about, not for the account: other
+ * spellings lead to the same account, but perhaps to another person at the old host, or at one of
+ * the new ones, whose templates differ. */
 void door_knock(struct door *d)
 {
     const struct settings *set = d->env->settings;
     struct slice login = buf_slice(&d->login);
     stop_asking(d);
     buf_free(&d->key);
+    /* A NUL ends a password for some hosts and not for others. */
     if (d->password.n == 0 || d->password.n > AUTH_MAX_PASSWORD ||
+        memchr(d->password.p, '\0', d->password.n) != NULL ||
         auth_check_login(set, login) != 0 || auth_account_key(set, login, &d->key) != 0) {
         wrong(d, "malformed");
         return;
     }
     if (set->verify_cache_seconds > 0 &&
-        auth_cache_ok(d->env->auth, buf_slice(&d->key), &d->password, now(d),
-                      set->verify_cache_seconds)) {
+        auth_cache_ok(d->env->auth, login, &d->password, now(d), set->verify_cache_seconds)) {
         d->state = DOOR_CACHED;
         return;
     }
@@ -172,11 +176,11 @@ static bool host_answered(struct door *d, const struct err **e)
 static enum door_answer check(struct door *d)
 {
     const struct err *e;
-    struct slice key = buf_slice(&d->key);
+    struct slice key = buf_slice(&d->key), login = buf_slice(&d->login);
     if (!host_answered(d, &e))
         return DOOR_WAIT;
     if (e == NULL) {
-        auth_cache_put(d->env->auth, key, &d->password, now(d));
+        auth_cache_put(d->env->auth, login, &d->password, now(d));
         auth_note_success(d->env->auth, stream_peer(d->client), key);
         imapc_close(&d->imap);
         smtpc_close(&d->smtp);
@@ -184,7 +188,7 @@ static enum door_answer check(struct door *d)
         return DOOR_RIGHT;
     }
     if (e->code == E_AUTH) {
-        auth_cache_drop(d->env->auth, key);
+        auth_cache_drop(d->env->auth, login);
         wrong(d, "credentials");
         return DOOR_WAIT;
     }
