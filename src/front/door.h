@@ -48,7 +48,9 @@ enum door_answer {
     DOOR_UNAVAILABLE /* nobody could be asked; logged */
 };
 enum door_answer door_step(struct door *d);
-/* The only thing that is waited for is the delay of a wrong password. */
+/* The only thing that is waited for is the delay of a wrong password. A session lasts until it is
+ * over, also when the client is gone: else hanging up would be a way to guess faster than the limit
+ * of connections per address allows. */
 bool door_delays(const struct door *d);
 
 /* A later step of the sign-in failed: log and counter. */

@@ -263,7 +263,7 @@ static void session_step(struct task *t)
     look_at_old(s);
     look_at_drain(s);
     while (progress && s->state != S_END) {
-        if (stream_state(s->client) == STREAM_FAILED) {
+        if (stream_state(s->client) == STREAM_FAILED && !door_delays(&s->door)) {
             session_end(s, "client_lost");
             break;
         }

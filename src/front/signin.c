@@ -56,7 +56,7 @@ void sign_in_begin(struct session *s)
 
 bool state_check(struct session *s)
 {
-    if (session_eof(s) && session_input(s).n == 0) {
+    if (session_eof(s) && session_input(s).n == 0 && !door_delays(&s->door)) {
         session_end(s, "client_closed");
         return true;
     }

@@ -201,7 +201,8 @@ static void submission_step(struct task *t)
     look_at_clock(s);
     look_at_drain(s);
     while (progress && s->state != SUB_END) {
-        if (stream_state(s->client) == STREAM_FAILED && s->state != SUB_LEAVE) {
+        if (stream_state(s->client) == STREAM_FAILED && s->state != SUB_LEAVE &&
+            !door_delays(&s->door)) {
             bool due = s->n_turns > 0 && s->open == NULL && s->chunk_left == 0;
             s->reason = "client_lost";
             submission_enter(s, due ? SUB_LEAVE : SUB_END);

@@ -261,7 +261,7 @@ static void enter_new(struct submission *s)
 
 bool submission_state_check(struct submission *s)
 {
-    if (submission_eof(s) && submission_input(s).n == 0) {
+    if (submission_eof(s) && submission_input(s).n == 0 && !door_delays(&s->door)) {
         submission_end(s, "client_closed");
         return true;
     }
