@@ -423,7 +423,7 @@ def test_drain(w):
     other.stop()
 
 
-def main(argv):
+def main(argv, tests):
     binary, words = './wherryd', []
     while argv:
         if argv[0] == '--bin':
@@ -436,7 +436,7 @@ def main(argv):
     failed = 0
     w = World(binary)
     w.binary = binary
-    for name, test in [(n[5:], f) for n, f in globals().items() if n.startswith('test_')]:
+    for name, test in [(n[5:], f) for n, f in tests.items() if n.startswith('test_')]:
         if words and not any(x in name for x in words):
             continue
         w.smtp.reset()
@@ -458,4 +458,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], globals()))
