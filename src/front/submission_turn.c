@@ -131,14 +131,14 @@ void submission_lost(struct submission *s, const char *cause, const struct err *
 }
 
 /*
- * The host answered a message of which it does not have the end: the connection cannot be used any
+ * The host answered a message or chunk of which it does not have the end: the connection cannot be used any
  * more, since what follows would be commands to it. A refusal is kept for the client; "yes" to half
  * a message is worth nothing.
  */
 static void early(struct submission *s, struct turn *t, const struct smtp_reply *r)
 {
     unsigned code = r->code;
-    if (code / 100 == 2 || code == 421 || t->kind != TURN_MESSAGE) {
+    if (code / 100 == 2 || code == 421) {
         submission_lost(s, "early_reply", NULL);
         return;
     }

@@ -185,6 +185,25 @@ def test_another_person_after_a_failure(w):
     w.smtp.reset()
 
 
+def test_refusal_in_the_middle_of_a_chunk(w):
+    """It is told, not taken for a lost connection: else the client would try for days."""
+    for last in (b'', b' LAST'):
+        for early, told in ((b'552 5.3.4 too big\r\n', 552), (b'250 fine\r\n', 451), (b'421 going\r\n', 451)):
+            user, c = ready(w)
+
+            def reply(conn, _):
+                conn.some(3)
+                conn.send(early)
+                conn.some(7)
+            w.smtp.on(b'BDAT', reply)
+            c.send(b'BDAT 10' + last + b'\r\nabcd')
+            time.sleep(0.1)
+            c.send(b'efghij')
+            assert c.reply()[0] == told, (last, early)
+            assert c.code(b'BDAT 0 LAST') == 421 and c.rest() == b''
+            w.smtp.reset()
+
+
 def test_many_recipients(w):
     user, c = ready(w)
     n = 5000
