@@ -181,6 +181,21 @@ static void put_network(struct buf *out, const char *address)
     }
 }
 
+bool auth_same_network(const char *a, const char *b)
+{
+    struct buf x = {0}, y = {0};
+    if (strcmp(a, b) == 0)
+        return true;
+    if (strchr(a, ':') == NULL || strchr(b, ':') == NULL)
+        return false;
+    put_network(&x, a);
+    put_network(&y, b);
+    bool same = slice_eq(buf_slice(&x), buf_slice(&y));
+    buf_free(&x);
+    buf_free(&y);
+    return same;
+}
+
 /* The network comes with its length, so that no other pair gives the same bytes. */
 static void put_pair(struct buf *out, const char *address, struct slice account)
 {

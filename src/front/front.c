@@ -3,7 +3,6 @@
 #include "front/session.h"
 #include "front/submission.h"
 #include <stdlib.h>
-#include <string.h>
 
 void visitor_enter(struct visitor *v, struct front *f, struct task *task, struct stream *client)
 {
@@ -23,6 +22,7 @@ void visitor_leave(struct visitor *v)
     worker_counters(v->front->env->worker)->sessions = --v->front->n_visitors;
 }
 
+/* Anybody with IPv6 has a /64 of addresses. */
 static unsigned count_address(const struct front *f, const char *address)
 {
     unsigned n = 0;
@@ -30,7 +30,7 @@ static unsigned count_address(const struct front *f, const char *address)
     list_for_each(it, &f->visitors)
     {
         const struct visitor *v = container_of(it, struct visitor, node);
-        n += strcmp(stream_peer(v->client), address) == 0;
+        n += auth_same_network(stream_peer(v->client), address);
     }
     return n;
 }

@@ -354,6 +354,19 @@ static void brake_ipv6(void **state)
     auth_free(&a);
 }
 
+static void networks(void **state)
+{
+    (void)state;
+    assert_true(auth_same_network("192.0.2.1", "192.0.2.1"));
+    assert_false(auth_same_network("192.0.2.1", "192.0.2.2"));
+    assert_true(auth_same_network("2001:db8::1", "2001:db8:0:0:ffff::2"));
+    assert_false(auth_same_network("2001:db8::1", "2001:db8:0:1::1"));
+    assert_false(auth_same_network("2001:db8::1", "192.0.2.1"));
+    assert_false(auth_same_network("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
+    assert_true(auth_same_network("", ""));
+    assert_false(auth_same_network("", "::1"));
+}
+
 static void brake_is_bounded(void **state)
 {
     (void)state;
@@ -383,6 +396,7 @@ int main(void)
                                        cmocka_unit_test(cache_is_bounded),
                                        cmocka_unit_test(brake),
                                        cmocka_unit_test(brake_ipv6),
+                                       cmocka_unit_test(networks),
                                        cmocka_unit_test(brake_is_bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,8 @@ void auth_cache_drop(struct auth *a, struct slice account);
  */
 void auth_note_failure(struct auth *a, const char *address, struct slice account, uint64_t now_ms);
 void auth_note_success(struct auth *a, const char *address, struct slice account);
+/* Whether two addresses (numeric) count as one client: IPv4 addresses that are equal, IPv6 ones of the same /64. */
+bool auth_same_network(const char *a, const char *b);
 /* Milliseconds that the answer to a failed try has to wait; call after auth_note_failure. */
 uint64_t auth_failure_delay(const struct auth *a, const char *address, struct slice account, uint64_t now_ms);
 
