@@ -481,6 +481,12 @@ static bool read_reply(struct smtpc *c)
         return false;
     }
     c->due--;
+    /* Until it is ready nothing is pipelined: what comes too early would be taken for the reply to
+     * what is said next, and every reply from there on for that of another command. */
+    if (c->state != SC_READY && in->len > 0) {
+        fail(c, E_PROTO, "answered what was never asked");
+        return false;
+    }
     return true;
 }
 

@@ -106,6 +106,17 @@ def test_hosts_repeat_the_password(w):
             assert part not in text, (ext, part)
 
 
+def test_replies_before_their_commands(w):
+    """One reply too many during the sign-in would make each later one that of another command."""
+    user = w.user()
+    for word, early in ((b'AUTH', b'235 in\r\n250 scripted\r\n'), (b'EHLO', b'250-scripted\r\n250 AUTH PLAIN\r\n235 in\r\n')):
+        with w.client() as c:
+            c.cmd(b'EHLO x')
+            w.smtp.on(word, early)
+            assert c.code(auth(user)) == 421, word
+        w.smtp.reset()
+
+
 def test_host_that_never_comes_to_the_point(w):
     """A reply that goes on and on holds nobody for ever."""
     other = Other(w, 'copy { host_timeout_seconds = 1 }\n')
