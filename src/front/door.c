@@ -138,8 +138,8 @@ void door_knock(struct door *d)
     buf_free(&d->key);
     /* A NUL ends a password for some hosts and not for others. */
     if (d->password.n == 0 || d->password.n > AUTH_MAX_PASSWORD ||
-        memchr(d->password.p, '\0', d->password.n) != NULL ||
-        auth_check_login(set, login) != 0 || auth_account_key(set, login, &d->key) != 0) {
+        memchr(d->password.p, '\0', d->password.n) != NULL || auth_check_login(set, login) != 0 ||
+        auth_account_key(set, login, &d->key) != 0) {
         wrong(d, "malformed");
         return;
     }

@@ -131,9 +131,9 @@ void submission_lost(struct submission *s, const char *cause, const struct err *
 }
 
 /*
- * The host answered a message or chunk of which it does not have the end: the connection cannot be used any
- * more, since what follows would be commands to it. A refusal is kept for the client; "yes" to half
- * a message is worth nothing.
+ * The host answered a message or chunk of which it does not have the end: the connection cannot be
+ * used any more, since what follows would be commands to it. A refusal is kept for the client;
+ * "yes" to half a message is worth nothing.
  */
 static void early(struct submission *s, struct turn *t, const struct smtp_reply *r)
 {
