@@ -284,12 +284,17 @@ static bool quotes_secret(const struct imapc *c, struct slice text)
     return found;
 }
 
+/* A refusal in the host's words, as far as they may be told. */
+static void fail_quoting(struct imapc *c, int code, const char *what, struct slice text)
+{
+    int n = quotes_secret(c, text) ? 0 : (int)(text.n < 100 ? text.n : 100);
+    fail(c, code, "%s: %.*s", what, n, (const char *)text.p);
+}
+
 static void on_auth(struct imapc *c, const struct resp *r)
 {
     if (r->cond != COND_OK) {
-        bool quotes = quotes_secret(c, r->text);
-        fail(c, sign_in_code(r), "sign-in refused: %.*s", quotes ? 0 : (int)(r->text.n < 100 ? r->text.n : 100),
-             (const char *)r->text.p);
+        fail_quoting(c, sign_in_code(r), "sign-in refused", r->text);
         return;
     }
     learn_code(c, r->code);
@@ -342,8 +347,7 @@ static void sign_in_event(struct imapc *c, const struct resp *r, uint32_t id)
         break;
     case RESP_STATUS:
         if (r->cond == COND_BYE)
-            fail(c, E_UNAVAIL, "said goodbye during the sign-in: %.*s",
-                 (int)(r->text.n < 80 ? r->text.n : 80), (const char *)r->text.p);
+            fail_quoting(c, E_UNAVAIL, "said goodbye during the sign-in", r->text);
         break;
     case RESP_BEGIN:
     case RESP_TOK:

@@ -245,6 +245,8 @@ static int on_tagged(struct mover *m, struct conn *c)
         (*due)--;
     if (c->cond == COND_OK)
         return 0;
+    if (conn_code_is(c, "ALREADYEXISTS")) /* a delivery makes INBOX in this moment: soon it opens */
+        return conn_refused(c, &m->err, SCOPE_HOST, "the mailbox is just being made");
     switch (m->phase) {
     case MV_OPEN:
     case MV_SELECT:
