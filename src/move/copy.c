@@ -60,8 +60,9 @@ static void close_group(struct mover *m)
 }
 
 /*
- * An empty literal makes some hosts end a MULTIAPPEND at once and take what follows it, which is mail that anybody may have
- * written, for commands. So an empty message never has anything behind it in its command.
+ * An empty literal makes Dovecot answer NO at once, before the MULTIAPPEND is at its end. It reads on to that end, but a host
+ * that did not would take what follows, which is mail that anybody may have written, for commands. So an empty message
+ * never has anything behind it in its command.
  */
 static bool must_go_alone(const struct mover *m)
 {

@@ -165,7 +165,9 @@ def test_connection_to_old_breaks(w):
 
 
 def test_late_arrivals(w):
-    """The daemon dies, and what it had sent reaches the new host's mailbox only when the next one is at work already."""
+    """The daemon dies, and what it had sent reaches the new host's mailbox only when the next one is at work already.
+
+    The wait (settle_seconds) and the look for late arrivals before the switch both guard this; either alone passes here."""
     old = w.dovecot('.')
     new = w.dovecot('/', capability='IMAP4rev1 SASL-IR LITERAL+ IDLE UIDPLUS NAMESPACE', extra='# halted by its test')
     user, before = account(w, old, new, 400, 'late', size=4000)
