@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define RECORD_VERSION 1u
+#define UNIT_VERSION 2u /* 1 had no old_modseq and what follows it */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
 
 static void put_be32(struct buf *out, uint32_t v)
@@ -91,7 +92,7 @@ void store_account_clear(struct store_account *a)
 
 void store_unit_encode(struct buf *out, const struct store_unit *u)
 {
-    buf_putc(out, (char)RECORD_VERSION);
+    buf_putc(out, (char)UNIT_VERSION);
     codec_put_u64(out, u->account);
     codec_put_u64(out, u->id);
     codec_put_u64(out, u->kind);
@@ -115,11 +116,16 @@ void store_unit_encode(struct buf *out, const struct store_unit *u)
     codec_put_i64(out, u->started);
     codec_put_i64(out, u->finished);
     codec_put_str(out, u->reason);
+    codec_put_u64(out, u->old_modseq);
+    codec_put_u64(out, u->new_modseq);
+    codec_put_u64(out, u->straggler_uid);
+    codec_put_u64(out, u->stragglers);
 }
 
 int store_unit_decode(struct store_unit *u, struct slice value)
 {
-    struct codec_in in = codec_open(value, RECORD_VERSION);
+    bool first = value.n > 0 && value.p[0] == 1;
+    struct codec_in in = codec_open(value, first ? 1 : UNIT_VERSION);
     *u = (struct store_unit){0};
     u->account = codec_u32(&in);
     u->id = codec_u32(&in);
@@ -144,6 +150,12 @@ int store_unit_decode(struct store_unit *u, struct slice value)
     u->started = codec_i64(&in);
     u->finished = codec_i64(&in);
     u->reason = codec_str(&in);
+    if (!first) {
+        u->old_modseq = codec_u64(&in);
+        u->new_modseq = codec_u64(&in);
+        u->straggler_uid = codec_u32(&in);
+        u->stragglers = codec_u64(&in);
+    }
     int r = codec_end(&in);
     if (r != 0)
         store_unit_clear(u);

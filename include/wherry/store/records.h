@@ -44,11 +44,17 @@ struct store_unit {
     uint32_t old_uidvalidity, view_uidvalidity, new_uidvalidity; /* 0: not known yet */
     uint32_t min_view_uidvalidity; /* a deleted namesake had this one: show a higher one */
     uint64_t modseq_shift;         /* view = new + shift */
+    /* HIGHESTMODSEQ of both mailboxes when the home changed; 0: that host told none */
+    uint64_t old_modseq, new_modseq;
     uint64_t found, moved, left_behind, vanished, bytes;
     uint32_t copied_to;  /* highest old UID that is settled (moved, left behind or vanished) */
     uint32_t attempts;   /* copies begun */
     int64_t started, finished; /* seconds since 1970 */
     char *reason;        /* of the last failure, "" when none */
+    /* After the switch: the highest UID of the old mailbox that was looked at, and how many came after it and were
+     * brought over. */
+    uint32_t straggler_uid;
+    uint64_t stragglers;
 };
 
 /* One message of a batch that is on its way to, or was stored on, the new host. */
