@@ -11,13 +11,18 @@
 #include "front/session.h"
 #include "wherry/imap/caps.h"
 
+static struct imapc *host(struct session *s)
+{
+    return session_host(s, s->target);
+}
+
 static void offer(struct session *s)
 {
     struct append *a = &s->append;
     a->left = s->cmd.size;
     a->phase = s->cmd.nonsync ? APPEND_STREAM : APPEND_OFFER;
-    command_put_args(s->new_, buf_slice(&s->args.text));
-    imapc_literal(s->new_, s->cmd.size, false, !s->cmd.nonsync);
+    command_put_args(host(s), buf_slice(&s->args.text));
+    imapc_literal(host(s), s->cmd.size, false, !s->cmd.nonsync);
 }
 
 bool append_run(struct session *s)
@@ -27,11 +32,11 @@ bool append_run(struct session *s)
         return true;
     }
     struct append *a = &s->append;
-    a->id = imapc_begin(s->new_);
-    imapc_puts(s->new_, "APPEND ");
+    a->id = imapc_begin(host(s));
+    imapc_puts(host(s), "APPEND ");
     a->open = true;
     offer(s);
-    command_flight(s, HOME_NEW, a->id);
+    command_flight(s, s->target, a->id);
     s->errors = 0;
     session_enter(s, S_APPEND);
     return true;
@@ -63,11 +68,11 @@ static bool stream_message(struct session *s)
     }
     if (in.n == 0 && session_eof(s))
         session_end(s, "client_closed");
-    if (in.n == 0 || (!a->refused && imapc_full(s->new_)))
+    if (in.n == 0 || (!a->refused && imapc_full(host(s))))
         return false;
     size_t n = a->left < in.n ? (size_t)a->left : in.n;
     if (!a->refused)
-        imapc_put(s->new_, slice_make(in.p, n));
+        imapc_put(host(s), slice_make(in.p, n));
     session_consume(s, n);
     a->left -= n;
     return true;
@@ -92,7 +97,7 @@ static void another(struct session *s)
                tr_command("w", &v, s->cmd.args, &s->args) != TR_OK) {
         break_off(s, "append_syntax", "That was no message to append");
     } else {
-        imapc_puts(s->new_, s->args.text.len > 1 ? " " : "");
+        imapc_puts(host(s), s->args.text.len > 1 ? " " : "");
         offer(s);
     }
 }
@@ -112,7 +117,7 @@ static bool next_part(struct session *s)
         another(s);
     } else if (s->cmd.kind == CMD_READY && s->cmd.args.n == 0) {
         if (s->append.open)
-            imapc_end(s->new_);
+            imapc_end(host(s));
         s->append.open = false;
         session_done(s);
     } else if (s->cmd.fatal) {
@@ -127,7 +132,7 @@ bool state_append(struct session *s)
 {
     switch (s->append.phase) {
     case APPEND_OFFER:
-        if (imapc_waiting(s->new_))
+        if (imapc_waiting(host(s)))
             return false;
         session_continue(s, "Send the message");
         s->append.phase = APPEND_STREAM;

@@ -3,6 +3,7 @@
  * (mailbox at home on new), run. Each stage is a state, entered where it has to wait.
  */
 #include "config.h"
+#include "front/caps.h"
 #include "front/session.h"
 #include "wherry/imap/caps.h"
 #include <string.h>
@@ -35,7 +36,7 @@ static const struct command commands[] = {
     {"EXPUNGE", CF_SELECTED, 0, "", NULL, NULL},
     {"CHECK", CF_SELECTED, 0, "", NULL, NULL},
     {"CLOSE", CF_SELECTED | CF_BARRIER, 0, "", NULL, close_done},
-    {"UNSELECT", CF_SELECTED | CF_BARRIER, CAP_BIT(UNSELECT), "", NULL, close_done},
+    {"UNSELECT", CF_SELECTED | CF_BARRIER, CAP_BIT(UNSELECT), "", unselect_run, close_done},
     {"LIST", BOTH | CF_BARRIER, 0, NULL, list_run, list_done},
     {"LSUB", BOTH | CF_BARRIER, 0, NULL, list_run, list_done},
     {"SUBSCRIBE", BOTH, 0, "m", NULL, NULL},
@@ -87,10 +88,22 @@ bool command_next(struct session *s)
     return true;
 }
 
-static int name_to_new(void *arg, struct slice view, struct buf *out)
+/* STATUS asks the mailbox's home, all else acts on new, or brings the mailbox there first. What belongs to others
+ * stays on old, under the name it has there. */
+static int host_name(void *arg, struct slice view, struct buf *out)
 {
     struct session *s = arg;
     char sep = account_view_style(s->account).sep, new_sep = account_new_style(s->account).sep;
+    struct unit *u;
+    if (account_is_others(s->account, view)) {
+        buf_put_slice(out, view);
+        return 0;
+    }
+    if (s->row->run == status_run && (u = account_find(s->account, view)) != NULL &&
+        unit_record(u)->home == HOME_OLD && unit_record(u)->kind == UNIT_MAILBOX) {
+        buf_puts(out, unit_record(u)->old_name);
+        return 0;
+    }
     /* CREATE of a name that ends in a separator announces inferiors: RFC 3501 6.3.3. */
     bool inferiors = sep != '\0' && view.n > 1 && view.p[view.n - 1] == (uint8_t)sep &&
                      strcmp(s->row->name, "CREATE") == 0;
@@ -103,10 +116,12 @@ static int name_to_new(void *arg, struct slice view, struct buf *out)
 }
 
 /* SELECT takes the mailbox away even where it fails (RFC 3501 6.3.1). */
-static bool refuse(struct session *s, const char *text, const struct err *e)
+bool command_refuse(struct session *s, const char *text, const struct err *e)
 {
-    if (s->row->run == select_run)
+    if (s->row->run == select_run) {
+        host_leave_mailbox(s);
         session_deselect(s);
+    }
     if (e != NULL)
         session_no_err(s, text, e);
     else
@@ -114,8 +129,31 @@ static bool refuse(struct session *s, const char *text, const struct err *e)
     return true;
 }
 
-static bool command_run(struct session *s)
+/* The home of the mailbox that is named decides. Both names of RENAME have the same. */
+static void command_route(struct session *s)
 {
+    if (s->args.names == 0)
+        return;
+    struct slice name = buf_slice(&s->args.view_name[0]);
+    struct unit *u = account_find(s->account, name);
+    s->dest = account_is_others(s->account, name) ? HOME_OLD : HOME_NEW;
+    if (s->row->run == status_run && u != NULL && unit_record(u)->kind == UNIT_MAILBOX)
+        s->dest = unit_record(u)->home;
+    if ((s->row->flags & CF_AUTH) != 0)
+        s->target = s->dest;
+}
+
+bool command_run(struct session *s)
+{
+    bool needs_old = s->target == HOME_OLD || s->dest == HOME_OLD;
+    if (needs_old && !host_old_ready(s)) {
+        session_enter(s, S_OLD);
+        return true;
+    }
+    if (s->target == HOME_OLD && s->row->run != unselect_run &&
+        (s->row->needs & ~front_caps_offer(imapc_caps(s->old))) != 0)
+        return command_refuse(
+            s, "[CANNOT] The old server, where this mailbox is, does not know this", NULL);
     return s->row->run != NULL ? s->row->run(s) : command_forward(s);
 }
 
@@ -135,9 +173,9 @@ static bool no_such_name(struct session *s)
     struct unit *u = account_find(s->account, buf_slice(&s->args.view_name[s->args.names]));
     struct err e = {0};
     if (u == NULL || unit_record(u)->reason[0] == '\0')
-        return refuse(s, "[CANNOT] There can be no mailbox of that name", NULL);
+        return command_refuse(s, "[CANNOT] There can be no mailbox of that name", NULL);
     (void)err_set(&e, E_REFUSED, SCOPE_UNIT, "%s", unit_record(u)->reason);
-    return refuse(s, "UNAVAILABLE", &e);
+    return command_refuse(s, "UNAVAILABLE", &e);
 }
 
 /* Answers that are not a host's wait for those that are, so that they come in the order of the
@@ -155,7 +193,7 @@ static bool command_touch(struct session *s)
 {
     if (!find_touched(s))
         return has_to_wait(s) ||
-               refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
+               command_refuse(s, "[CANNOT] That name holds mailboxes, but no messages", NULL);
     if (s->touch == NULL)
         return command_run(s);
     s->awake_ms = session_now(s);
@@ -165,7 +203,11 @@ static bool command_touch(struct session *s)
 
 static bool command_translate(struct session *s)
 {
-    const struct tr_view v = {s->view.map, s->offered, name_to_new, s};
+    uint64_t caps = s->offered;
+    if (s->side == HOME_OLD && s->old != NULL)
+        caps &= front_caps_offer(imapc_caps(s->old));
+    const struct tr_view v = {s->view.map, caps, host_name, s};
+    s->target = s->dest = (s->row->flags & CF_SELECTED) != 0 ? s->side : HOME_NEW;
     if (s->row->grammar == NULL)
         return command_run(s);
     switch (tr_command(s->row->grammar, &v, s->cmd.args, &s->args)) {
@@ -181,7 +223,11 @@ static bool command_translate(struct session *s)
     case TR_OK:
         break;
     }
-    if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) != 0)
+    if (s->args.names == 2 && account_is_others(s->account, buf_slice(&s->args.view_name[0])) !=
+                                  account_is_others(s->account, buf_slice(&s->args.view_name[1])))
+        return has_to_wait(s) || command_refuse(s, "[CANNOT] A mailbox stays with whom it belongs to", NULL);
+    command_route(s);
+    if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) != 0 && s->dest == HOME_NEW)
         return command_touch(s);
     return command_run(s);
 }
@@ -190,7 +236,8 @@ static bool command_translate(struct session *s)
  * afresh. */
 static bool view_gone(struct session *s)
 {
-    return s->unit != NULL && unit_record(s->unit)->view_uidvalidity != s->view_uidvalidity;
+    return s->unit != NULL && s->side == HOME_NEW &&
+           unit_record(s->unit)->view_uidvalidity != s->view_uidvalidity;
 }
 
 static const char *complaint(const struct session *s)
@@ -198,7 +245,7 @@ static const char *complaint(const struct session *s)
     const struct command *row = s->row;
     if (row == NULL || (row->needs & ~s->offered) != 0)
         return "Unknown command";
-    if ((row->flags & (s->unit != NULL ? CF_SELECTED : CF_AUTH)) == 0)
+    if ((row->flags & (session_selected(s) ? CF_SELECTED : CF_AUTH)) == 0)
         return "Select a mailbox first";
     if (((row->flags & CF_MESSAGE) != 0) != (s->cmd.kind == CMD_MESSAGE))
         return "A message is expected with APPEND, and there only";
@@ -226,8 +273,9 @@ bool command_begin(struct session *s)
 bool state_ready(struct session *s)
 {
     if (s->n_flights >= MAX_FLIGHTS || stream_full(s->client) || s->later.len > MAX_LATER ||
-        imapc_full(s->new_) || !command_next(s))
+        imapc_full(s->new_) || (s->old != NULL && imapc_full(s->old)) || !command_next(s))
         return false;
+    host_keep_awake(s);
     if (s->cmd.kind != CMD_READY && s->cmd.kind != CMD_MESSAGE)
         return true;
     s->row = command_find(s->cmd.name);
@@ -240,15 +288,6 @@ bool state_drain(struct session *s)
     if ((s->n_flights > 0 || s->midline) && !s->hurry)
         return false;
     return command_begin(s);
-}
-
-/* A large copy outlasts what hosts allow a silent connection. The reply is nobody's. */
-static void keep_awake(struct session *s)
-{
-    if (session_now(s) - s->awake_ms < KEEP_AWAKE_SECONDS * 1000)
-        return;
-    s->awake_ms = session_now(s);
-    (void)imapc_command(s->new_, "NOOP");
 }
 
 /* A client that went away does not stop the copy, but nobody waits for it any more. */
@@ -265,14 +304,14 @@ bool state_touch(struct session *s)
         timer_stop(&s->beat);
         return command_run(s);
     case STATE_BUSY:
-        keep_awake(s);
+        host_keep_awake(s);
         unit_progress(s->touch, &done, &total);
         session_progress(s, s->cmd.tag, done, total, "Moving this mailbox to the new server");
         return false;
     case STATE_FAILED:
         break;
     }
-    return refuse(s, "UNAVAILABLE", &e);
+    return command_refuse(s, "UNAVAILABLE", &e);
 }
 
 void command_put_args(struct imapc *c, struct slice text)
@@ -313,19 +352,20 @@ struct flight *command_flight(struct session *s, enum unit_home side, uint32_t i
 
 bool command_forward(struct session *s)
 {
+    struct imapc *c = session_host(s, s->target);
     uint32_t id;
     if (s->nothing) {
-        id = imapc_command(s->new_, "NOOP");
+        id = imapc_command(c, "NOOP");
     } else {
-        id = imapc_begin(s->new_);
-        imapc_puts(s->new_, s->row->name);
+        id = imapc_begin(c);
+        imapc_puts(c, s->row->name);
         if (s->args.text.len > 0) {
-            imapc_puts(s->new_, " ");
-            command_put_args(s->new_, buf_slice(&s->args.text));
+            imapc_puts(c, " ");
+            command_put_args(c, buf_slice(&s->args.text));
         }
-        imapc_end(s->new_);
+        imapc_end(c);
     }
-    struct flight *f = command_flight(s, HOME_NEW, id);
+    struct flight *f = command_flight(s, s->target, id);
     s->errors = 0;
     if ((s->row->flags & CF_SEARCH) != 0) {
         s->view.uid_numbers = (s->row->flags & CF_UID) != 0;

@@ -156,16 +156,16 @@ static char *kept_flags(struct slice flags, bool folder)
     return s;
 }
 
-void list_line(struct session *s)
+void list_line(struct session *s, enum unit_home side, const struct resp_line *line)
 {
     struct lister *l = s->list;
     struct list_data d = {0};
     struct buf name = {0};
     bool folder;
-    if (l == NULL || l->n >= MAX_ENTRIES ||
-        !slice_is_nocase(buf_slice(&s->line.name), l->lsub ? "LSUB" : "LIST"))
+    if (l == NULL || side == HOME_OLD || l->n >= MAX_ENTRIES ||
+        !slice_is_nocase(buf_slice(&line->name), l->lsub ? "LSUB" : "LIST"))
         return;
-    if (imap_parse_list(buf_slice(&s->line.buf), &d) == 0 && view_name(s, &d, &name, &folder)) {
+    if (imap_parse_list(buf_slice(&line->buf), &d) == 0 && view_name(s, &d, &name, &folder)) {
         if ((l->n & (l->n - 1)) == 0)
             l->v = mem_grow(l->v, l->n == 0 ? 1 : 2 * l->n, sizeof(*l->v));
         l->v[l->n].name = mem_strdup(buf_cstr(&name));

@@ -92,7 +92,7 @@ bool idle_run(struct session *s)
 {
     s->idle = IDLE_ASKED;
     s->idle_error = NULL;
-    command_flight(s, HOME_NEW, imapc_command(s->new_, "IDLE"));
+    command_flight(s, s->side, imapc_command(session_host(s, s->side), "IDLE"));
     s->errors = 0;
     session_enter(s, S_IDLE);
     return true;
@@ -142,7 +142,7 @@ bool state_idle(struct session *s)
     if (!slice_is_nocase(line, "DONE"))
         s->idle_error = "DONE was expected";
     session_consume(s, used);
-    imapc_raw(s->new_, SLICE_LIT("DONE\r\n"));
+    imapc_raw(session_host(s, s->side), SLICE_LIT("DONE\r\n"));
     s->idle = IDLE_OVER;
     return true;
 }

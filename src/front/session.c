@@ -181,7 +181,9 @@ static void look_at_clock(struct session *s)
  */
 static void close_upstream(struct session *s)
 {
-    if (s->append.open)
+    if (s->append.open && s->target == HOME_OLD)
+        imapc_abort(&s->old);
+    else if (s->append.open)
         imapc_abort(&s->new_);
     imapc_close(&s->new_);
     imapc_close(&s->old);
@@ -207,8 +209,9 @@ static void session_free(struct session *s)
         account_detach(&s->account, &s->user);
     stream_close(&s->client);
     imap_cmd_free(&s->reader);
-    imap_line_free(&s->line);
-    imap_line_free(&s->old_line);
+    imap_line_free(&s->inlets[HOME_OLD].line);
+    imap_line_free(&s->inlets[HOME_NEW].line);
+    uidmap_free(&s->identity);
     list_free(&s->list);
     tr_clear(&s->args);
     buf_free(&s->out);
@@ -236,31 +239,13 @@ static void look_at_drain(struct session *s)
         session_bye(s, "drain", "The server is going down, please connect again");
 }
 
-/* Hosts limit the connections of a person, so one that is not needed is not kept. */
-static void look_at_old(struct session *s)
-{
-    if (!s->rest.fired)
-        return;
-    timer_stop(&s->rest);
-    struct list *it;
-    list_for_each(it, &s->flights)
-    {
-        if (container_of(it, struct flight, node)->side == HOME_OLD) {
-            timer_start(&s->rest, OLD_REST_SECONDS * 1000);
-            return;
-        }
-    }
-    if (s->state != S_OLD && s->account != NULL)
-        imapc_close(&s->old);
-}
-
 static void session_step(struct task *t)
 {
     struct session *s = container_of(t, struct session, task);
     bool progress = true;
     note_traffic(s);
     look_at_clock(s);
-    look_at_old(s);
+    host_look_at_old(s);
     look_at_drain(s);
     while (progress && s->state != S_END) {
         if (stream_state(s->client) == STREAM_FAILED && !door_delays(&s->door)) {
@@ -289,6 +274,8 @@ void session_new(struct front *f, struct stream *client, bool implicit_tls)
     s->reason = "";
     s->secure = implicit_tls;
     s->state = S_HANDSHAKE;
+    s->side = HOME_NEW;
+    uidmap_identity(&s->identity);
     s->active_ms = worker_now_ms(f->env->worker);
     list_init(&s->flights);
     task_init(&s->task, f->env->worker, session_step);

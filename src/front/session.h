@@ -89,6 +89,7 @@ struct flight {
     const struct command *row;
     const char *nothing; /* sent as NOOP since nothing was mapped: the text to answer with */
     bool answered;       /* STATUS: its data came */
+    bool silent;         /* its end is no news for the client, whatever becomes of its host */
     struct buf view_name, new_name; /* the last mailbox it names */
     char tag[];
 };
@@ -125,6 +126,14 @@ struct append {
     uint32_t id;
 };
 
+/* What a host is saying, on its way to the client. Each host has its own: they speak at once. */
+struct inlet {
+    struct reply reply;
+    struct resp_line line; /* one that is gathered first */
+    struct buf *out;       /* where the reply goes: out or held */
+    bool gathering;
+};
+
 enum idle_phase { IDLE_ASKED, IDLE_ON, IDLE_OVER };
 
 struct lister;
@@ -144,6 +153,7 @@ struct session {
     struct buf out;   /* to the client, handed to the stream at the end of a step or at FLUSH_AT */
     struct buf later; /* lines of our own that wait for the end of a reply that streams through */
     bool midline;     /* such a reply has begun */
+    enum unit_home mid_side; /* and that host sends it */
     struct timer clock; /* bounds on waiting for the client */
     struct timer beat;  /* progress lines, delays */
     struct timer rest;  /* of the connection to old */
@@ -164,6 +174,8 @@ struct session {
     const struct command *row;
     struct tr_out args;
     bool nothing, hurry; /* hurry: LOGOUT has waited long enough for what is in flight */
+    enum unit_home target; /* the host that it goes to */
+    enum unit_home dest;   /* the home of the mailbox that it names, else as target */
     struct unit *touch;
     uint64_t awake_ms; /* while it waits for a copy: new was last spoken to */
     struct append append;
@@ -178,15 +190,14 @@ struct session {
     unsigned n_flights;
 
     /* the selected mailbox */
-    struct unit *unit; /* NULL: none */
+    enum unit_home side; /* its home, where its commands go; NEW when none is selected */
+    struct unit *unit;   /* NULL: none, or another person's on old (side is OLD then) */
     uint32_t view_uidvalidity;
     struct selecting selecting;
-    struct buf *reply_out; /* where the reply that is being received goes: out or held */
     struct reply_view view;
-    struct reply reply;
-    struct resp_line line;
-    struct resp_line old_line; /* of the old host */
-    bool gathering, unmapped_logged;
+    struct uidmap identity; /* the map of what is served from old */
+    struct inlet inlets[HOME_NEW + 1];
+    bool unmapped_logged;
 };
 
 /* ---- session.c ---- */
@@ -205,6 +216,19 @@ void session_flush(struct session *s);
 uint64_t session_now(const struct session *s);
 const struct settings *session_settings(const struct session *s);
 void session_apply_limits(struct session *s);
+
+/* ---- hosts.c: the two connections ---- */
+struct imapc *session_host(struct session *s, enum unit_home side);
+bool session_selected(const struct session *s);
+/* The connection to old is ready for a command; else S_OLD waits for it, and runs the command then. */
+bool host_old_ready(struct session *s);
+/* Leaves the mailbox that is selected at its host, which is not told to the client. */
+void host_leave_mailbox(struct session *s);
+void host_keep_awake(struct session *s);
+void host_look_at_old(struct session *s);
+/* It failed: commands in flight there are answered. */
+void host_lost_old(struct session *s, const struct err *e);
+void host_lost_new(struct session *s, const struct err *e);
 
 /* ---- say.c: lines of our own ---- */
 struct buf *session_out(struct session *s); /* where a line may be written now */
@@ -245,8 +269,12 @@ bool command_next(struct session *s);
 bool command_begin(struct session *s);
 /* Arguments of a command for a host: literals inline are sent as strings. */
 void command_put_args(struct imapc *c, struct slice text);
-/* Sends the translated command to new; WAIT for a barrier, else READY. */
+/* Runs what was translated, once the hosts that it needs are there. */
+bool command_run(struct session *s);
+/* Sends the translated command to its target; WAIT for a barrier, else READY. */
 bool command_forward(struct session *s);
+/* NO [code] or text; a SELECT that fails takes the selected mailbox away. e may be NULL. */
+bool command_refuse(struct session *s, const char *text, const struct err *e);
 struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id);
 
 /* ---- upstream.c ---- */
@@ -268,15 +296,14 @@ void idle_go(struct session *s);
 void idle_done(struct session *s, struct flight *f, const struct resp *r);
 bool select_run(struct session *s);
 void select_done(struct session *s, struct flight *f, const struct resp *r);
+bool unselect_run(struct session *s);
 void close_done(struct session *s, struct flight *f, const struct resp *r);
 void session_deselect(struct session *s);
 bool list_run(struct session *s);
 void list_done(struct session *s, struct flight *f, const struct resp *r);
-void list_line(struct session *s);
+void list_line(struct session *s, enum unit_home side, const struct resp_line *line);
 void list_free(struct lister **l);
 bool status_run(struct session *s);
-bool status_send_old(struct session *s);
-void status_feed_old(struct session *s, const struct resp *r);
 void status_line(struct session *s, enum unit_home side, struct slice line);
 bool append_run(struct session *s);
 void append_done(struct session *s, struct flight *f, const struct resp *r);

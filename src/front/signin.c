@@ -111,7 +111,7 @@ static void entered(struct session *s)
      * gone shows by TCP. */
     imapc_set_patient(s->new_, true);
     session_apply_limits(s);
-    s->active_ms = session_now(s);
+    s->active_ms = s->awake_ms = session_now(s);
     timer_start(&s->clock, STALL_SECONDS * 1000);
     door_passed(&s->door, account_name(s->account));
     struct buf text = {0};

@@ -1,7 +1,6 @@
 /*
- * STATUS (RFC 3501 6.3.10): answered by the home of the mailbox. For one that is at home on old, a
- * connection to the old host is opened when it is needed and closed after a rest, since hosts limit
- * the connections of a person; its numbers are those of the view already.
+ * STATUS (RFC 3501 6.3.10): answered by the home of the mailbox. The numbers of one that is at home on old are those
+ * of the view already.
  */
 #include "config.h"
 #include "front/session.h"
@@ -14,62 +13,7 @@ bool status_run(struct session *s)
         session_no(s, "[CANNOT] That name holds mailboxes, but no messages");
         return true;
     }
-    if (u == NULL || unit_record(u)->home == HOME_NEW)
-        return command_forward(s);
-    s->touch = u;
-    session_enter(s, S_OLD);
-    return true;
-}
-
-static void send_old(struct session *s)
-{
-    struct slice text = buf_slice(&s->args.text);
-    size_t at = text.n;
-    while (at > 0 && text.p[at - 1] != '(')
-        at--;
-    const char *old_name = unit_record(s->touch)->old_name;
-    uint32_t id = imapc_begin(s->old);
-    imapc_puts(s->old, "STATUS ");
-    imapc_put_string(s->old, slice_str(old_name));
-    imapc_puts(s->old, " (");
-    imapc_put(s->old, slice_make(text.p + at, text.n - at));
-    imapc_end(s->old);
-    struct flight *f = command_flight(s, HOME_OLD, id);
-    buf_free(&f->new_name);
-    buf_puts(&f->new_name, old_name);
-    timer_start(&s->rest, OLD_REST_SECONDS * 1000);
-    s->errors = 0;
-    session_done(s);
-}
-
-bool state_old(struct session *s)
-{
-    if (s->old == NULL) {
-        bool lately =
-            s->old_failed_ms != 0 && session_now(s) - s->old_failed_ms < OLD_REST_SECONDS * 1000;
-        if (!lately)
-            s->old = session_connect_old(s);
-        if (s->old == NULL) {
-            session_no(s, "[UNAVAILABLE] The old server cannot be reached");
-            return true;
-        }
-        timer_start(&s->rest, OLD_REST_SECONDS * 1000);
-    }
-    if (!imapc_ready(s->old) || imapc_full(s->old))
-        return false;
-    send_old(s);
-    return true;
-}
-
-void status_feed_old(struct session *s, const struct resp *r)
-{
-    if (r->kind == RESP_BEGIN)
-        imap_line_free(&s->old_line);
-    int rc = imap_line_feed(&s->old_line, r, MAX_GATHER);
-    if (rc == 1 && slice_is_nocase(buf_slice(&s->old_line.name), "STATUS"))
-        status_line(s, HOME_OLD, buf_slice(&s->old_line.buf));
-    if (rc != 0)
-        imap_line_free(&s->old_line);
+    return command_forward(s);
 }
 
 /* The command that the line answers: by name, else the first that has no answer yet. */

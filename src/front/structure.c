@@ -5,7 +5,6 @@
  */
 #include "config.h"
 #include "front/session.h"
-#include "wherry/imap/caps.h"
 
 /* The tagged reply waits in held until the store has it. */
 static void commit(struct session *s, struct flight *f, const struct resp *r)
@@ -51,7 +50,7 @@ void create_done(struct session *s, struct flight *f, const struct resp *r)
     struct slice name = without_end(buf_slice(&f->new_name), account_new_style(s->account).sep);
     struct resp ok = {.kind = RESP_TAGGED, .cond = COND_OK};
     bool exists = only_folder_exists(s, r, view);
-    if (r->cond != COND_OK && !exists) {
+    if (f->side == HOME_OLD || (r->cond != COND_OK && !exists)) {
         upstream_put_tagged(s, f, r, session_out(s));
         return;
     }
@@ -60,10 +59,8 @@ void create_done(struct session *s, struct flight *f, const struct resp *r)
 }
 
 /*
- * Hosts end the connection of who stays in a mailbox that is deleted, so it is left first; the
- * reply to that is nobody's. A host without UNSELECT is asked for a mailbox that does not exist:
- * that leaves the selected one, too (RFC 3501 6.3.1). Where the host then refuses to delete it, the
- * client has to come again: its view of it is gone.
+ * Hosts end the connection of who stays in a mailbox that is deleted, so it is left first. Where the host then
+ * refuses to delete it, the client has to come again: its view of it is gone.
  */
 bool delete_run(struct session *s)
 {
@@ -74,10 +71,7 @@ bool delete_run(struct session *s)
     }
     s->left_for_delete = s->unit != NULL && account_find(s->account, name) == s->unit;
     if (s->left_for_delete)
-        (void)imapc_command(
-            s->new_,
-            (s->offered & CAP_BIT(UNSELECT)) != 0 ? "UNSELECT" : "EXAMINE \"no such mailbox %u\"",
-            (unsigned)s->id);
+        host_leave_mailbox(s);
     return command_forward(s);
 }
 
@@ -102,7 +96,7 @@ void rename_done(struct session *s, struct flight *f, const struct resp *r)
     struct slice from = buf_slice(&s->args.view_name[0]), to = buf_slice(&s->args.view_name[1]);
     struct slice from_new = buf_slice(&s->args.new_name[0]),
                  to_new = buf_slice(&s->args.new_name[1]);
-    if (r->cond != COND_OK) {
+    if (f->side == HOME_OLD || r->cond != COND_OK) {
         upstream_put_tagged(s, f, r, session_out(s));
         return;
     }

@@ -44,6 +44,11 @@ static bool find_dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out
     struct err e = {0};
     if (d->f == NULL || d->f->new_name.len == 0)
         return false;
+    if (d->f->side == HOME_OLD) { /* what is served from there is shown as it is */
+        out->map = &d->s->identity;
+        out->view_uidvalidity = new_uidvalidity;
+        return true;
+    }
     struct unit *u = account_find(d->s->account, buf_slice(&d->f->view_name));
     if (u == NULL)
         u = account_find_new(d->s->account, buf_slice(&d->f->new_name));
@@ -57,10 +62,12 @@ static bool find_dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out
     return out->map != NULL && out->view_uidvalidity != 0;
 }
 
-static bool put_code(struct session *s, struct flight *f, struct slice code, struct buf *out)
+static bool put_code(struct session *s, enum unit_home side, struct flight *f, struct slice code,
+                     struct buf *out)
 {
+    static const struct reply_view none = {0};
     struct dest_arg d = {s, f};
-    const struct code_view v = {&s->view, f != NULL && (f->row->flags & CF_UID) != 0, find_dest,
+    const struct code_view v = {side == s->side ? &s->view : &none, f != NULL && (f->row->flags & CF_UID) != 0, find_dest,
                                 &d};
     size_t mark = out->len;
     buf_putc(out, '[');
@@ -86,7 +93,7 @@ void upstream_put_tagged(struct session *s, struct flight *f, const struct resp 
     if (f->nothing != NULL && r->cond == COND_OK) {
         buf_puts(out, f->nothing);
     } else {
-        put_code(s, f, r->code, out);
+        put_code(s, f->side, f, r->code, out);
         if (r->text.n == 0)
             buf_puts(out, r->cond == COND_OK ? "Done" : "Refused");
         else
@@ -131,9 +138,10 @@ static bool only_its_code(struct slice name)
     return false;
 }
 
-static bool kept_for_select(struct session *s, struct slice name, struct imap_args *a)
+static bool kept_for_select(struct session *s, enum unit_home side, struct slice name,
+                            struct imap_args *a)
 {
-    if (!s->selecting.on)
+    if (!s->selecting.on || side != s->side)
         return false;
     if (slice_is_nocase(name, "UIDVALIDITY"))
         return imap_args_u32(a, &s->selecting.uidvalidity);
@@ -144,15 +152,15 @@ static void on_status(struct session *s, enum unit_home side, const struct resp 
 {
     struct imap_args a;
     struct slice name = {0};
-    if (side == HOME_OLD || r->cond == COND_BYE || r->cond == COND_PREAUTH)
+    if ((side == HOME_OLD && s->side != side) || r->cond == COND_BYE || r->cond == COND_PREAUTH)
         return; /* the end of the connection is told by IMAPC_FAILED */
     imap_args_init(&a, r->code);
-    if (r->code.n > 0 && (!imap_args_atom(&a, &name) || kept_for_select(s, name, &a)))
+    if (r->code.n > 0 && (!imap_args_atom(&a, &name) || kept_for_select(s, side, name, &a)))
         return;
-    struct buf *out = s->selecting.on ? &s->held : &s->out;
+    struct buf *out = s->selecting.on && side == s->side ? &s->held : session_out(s);
     size_t mark = out->len;
     buf_printf(out, "* %s ", cond_name(r->cond));
-    if (!put_code(s, flight_of_move(s), r->code, out) && only_its_code(name)) {
+    if (!put_code(s, side, flight_of_move(s), r->code, out) && only_its_code(name)) {
         buf_truncate(out, mark);
         return;
     }
@@ -162,36 +170,45 @@ static void on_status(struct session *s, enum unit_home side, const struct resp 
 
 /* ---- untagged data ---- */
 
-static void gathered(struct session *s)
+/* The view of what that host says: a mailbox is open at one of them only. */
+static const struct reply_view *view_of(const struct session *s, enum unit_home side)
 {
-    if (s->reply.kind == REPLY_LIST) {
-        list_line(s);
-    } else if (s->reply.kind == REPLY_STATUS) {
-        status_line(s, HOME_NEW, buf_slice(&s->line.buf));
-    } else if (s->reply.kind == REPLY_ESEARCH) {
-        if (reply_esearch(&s->view, buf_slice(&s->line.buf), &s->out) != 0)
-            session_bye(s, "new_host_protocol", "The mail server sent nonsense");
+    static const struct reply_view closed = {.open = false};
+    return side == s->side ? &s->view : &closed;
+}
+
+static void gathered(struct session *s, enum unit_home side)
+{
+    struct inlet *in = &s->inlets[side];
+    if (in->reply.kind == REPLY_LIST) {
+        list_line(s, side, &in->line);
+    } else if (in->reply.kind == REPLY_STATUS) {
+        status_line(s, side, buf_slice(&in->line.buf));
+    } else if (in->reply.kind == REPLY_ESEARCH) {
+        if (reply_esearch(view_of(s, side), buf_slice(&in->line.buf), session_out(s)) != 0)
+            session_bye(s, "host_protocol", "The mail server sent nonsense");
     }
-    imap_line_free(&s->line);
-    s->gathering = false;
+    imap_line_free(&in->line);
+    in->gathering = false;
 }
 
 /* A person's mailbox list or search result fits; what does not is a broken host. */
-static void gather(struct session *s, const struct resp *r)
+static void gather(struct session *s, enum unit_home side, const struct resp *r)
 {
-    int rc = imap_line_feed(&s->line, r, MAX_GATHER);
+    struct inlet *in = &s->inlets[side];
+    int rc = imap_line_feed(&in->line, r, MAX_GATHER);
     if (rc == 1) {
-        gathered(s);
+        gathered(s, side);
     } else if (rc < 0) {
-        imap_line_free(&s->line);
-        s->gathering = false;
-        session_bye(s, "new_host_limit", "The mail server sent a line that is too long");
+        imap_line_free(&in->line);
+        in->gathering = false;
+        session_bye(s, "host_limit", "The mail server sent a line that is too long");
     }
 }
 
-static void note_unmapped(struct session *s)
+static void note_unmapped(struct session *s, const struct reply *r)
 {
-    if (s->reply.unmapped == 0 || s->unmapped_logged)
+    if (r->unmapped == 0 || s->unmapped_logged)
         return;
     s->unmapped_logged = true;
     log_event(worker_log(s->env->worker), LOG_WARN, "uid_not_mapped",
@@ -199,22 +216,25 @@ static void note_unmapped(struct session *s)
               log_s("mailbox", s->unit != NULL ? unit_record(s->unit)->view_name : NULL));
 }
 
-static void data_begin(struct session *s, const struct resp *r)
+static void data_begin(struct session *s, enum unit_home side, const struct resp *r)
 {
-    s->reply_out = s->selecting.on ? &s->held : &s->out;
-    reply_feed(&s->reply, &s->view, r, s->reply_out);
-    enum reply_kind k = s->reply.kind;
-    s->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH;
-    if (!s->gathering && k != REPLY_DROP && s->reply_out == &s->out)
+    struct inlet *in = &s->inlets[side];
+    in->out = s->selecting.on && side == s->side ? &s->held : &s->out;
+    reply_feed(&in->reply, view_of(s, side), r, in->out);
+    enum reply_kind k = in->reply.kind;
+    in->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH;
+    if (!in->gathering && k != REPLY_DROP && in->out == &s->out) {
         s->midline = true;
+        s->mid_side = side;
+    }
 }
 
-static void data_end(struct session *s)
+static void data_end(struct session *s, enum unit_home side)
 {
-    note_unmapped(s);
+    note_unmapped(s, &s->inlets[side].reply);
     if (s->held.len > MAX_HELD)
-        session_bye(s, "new_host_limit", "The mail server says too much");
-    if (!s->midline)
+        session_bye(s, "host_limit", "The mail server says too much");
+    if (!s->midline || s->mid_side != side)
         return;
     s->midline = false;
     buf_put_slice(&s->out, buf_slice(&s->later));
@@ -222,9 +242,10 @@ static void data_end(struct session *s)
 }
 
 /* Message bodies go straight to the client's stream. */
-static bool passed_whole(struct session *s, const struct resp *r)
+static bool passed_whole(struct session *s, const struct inlet *in, const struct resp *r)
 {
-    if (r->kind != RESP_BYTES || r->bytes.n < 2048 || !s->midline || !reply_passes_bytes(&s->reply))
+    if (r->kind != RESP_BYTES || r->bytes.n < 2048 || in->out != &s->out || !s->midline ||
+        !reply_passes_bytes(&in->reply))
         return false;
     session_flush(s);
     stream_put(s->client, r->bytes);
@@ -233,54 +254,25 @@ static bool passed_whole(struct session *s, const struct resp *r)
 
 static void on_data(struct session *s, enum unit_home side, const struct resp *r)
 {
-    /* The old host is asked for STATUS only; its lines are whole before anything else of them is
-     * looked at. */
-    if (side == HOME_OLD) {
-        status_feed_old(s, r);
-        return;
-    }
+    struct inlet *in = &s->inlets[side];
     if (r->kind == RESP_BEGIN)
-        data_begin(s, r);
-    else if (!s->gathering && !passed_whole(s, r))
-        reply_feed(&s->reply, &s->view, r, s->reply_out);
-    if (s->gathering)
-        gather(s, r);
+        data_begin(s, side, r);
+    else if (!in->gathering && !passed_whole(s, in, r))
+        reply_feed(&in->reply, view_of(s, side), r, in->out);
+    if (in->gathering)
+        gather(s, side, r);
     if (r->kind == RESP_END)
-        data_end(s);
+        data_end(s, side);
 }
 
 /* ---- events ---- */
 
-static void lost_old(struct session *s, const struct err *e)
-{
-    struct list *it, *tmp;
-    log_event(worker_log(s->env->worker), LOG_WARN, "old_host_lost",
-              log_s("account", account_name(s->account)), log_n("session", s->id), log_e(e));
-    imapc_abort(&s->old);
-    imap_line_free(&s->old_line);
-    s->old_failed_ms = session_now(s);
-    list_for_each_safe(it, tmp, &s->flights)
-    {
-        struct flight *f = container_of(it, struct flight, node);
-        if (f->side != HOME_OLD)
-            continue;
-        session_tagged(s, slice_str(f->tag), "NO",
-                       "[UNAVAILABLE] The old server cannot be reached");
-        upstream_flight_free(s, f);
-    }
-    if (s->state == S_OLD)
-        session_no(s, "[UNAVAILABLE] The old server cannot be reached");
-}
-
 static void on_failed(struct session *s, enum unit_home side, const struct err *e)
 {
-    if (side == HOME_OLD) {
-        lost_old(s, e);
-        return;
-    }
-    log_event(worker_log(s->env->worker), LOG_WARN, "new_host_lost",
-              log_s("account", account_name(s->account)), log_n("session", s->id), log_e(e));
-    session_bye(s, "new_host_lost", "[UNAVAILABLE] The connection to the mail server was lost");
+    if (side == HOME_OLD)
+        host_lost_old(s, e);
+    else
+        host_lost_new(s, e);
 }
 
 static void on_event(struct session *s, enum unit_home side, const struct imapc_event *ev)
@@ -293,7 +285,7 @@ static void on_event(struct session *s, enum unit_home side, const struct imapc_
         return;
     switch (ev->resp.kind) {
     case RESP_CONT:
-        if (side == HOME_NEW && s->state == S_IDLE)
+        if (side == s->side && s->state == S_IDLE)
             idle_go(s);
         break;
     case RESP_TAGGED:
@@ -314,16 +306,18 @@ static void on_event(struct session *s, enum unit_home side, const struct imapc_
 }
 
 /* Lines that need no looking at token by token. True when there were any. */
-static bool pass_lines(struct session *s)
+static bool pass_lines(struct session *s, enum unit_home side)
 {
-    if (s->n_flights == 0 || s->selecting.on || !s->view.open || s->midline || s->gathering)
+    if (s->n_flights == 0 || s->selecting.on || !s->view.open || s->midline ||
+        s->inlets[side].gathering || side != s->side)
         return false;
-    struct slice in = imapc_peek(s->new_);
+    struct imapc *c = session_host(s, side);
+    struct slice in = imapc_peek(c);
     if (in.n < 16)
         return false;
     size_t n = reply_fast(&s->view, in, &s->out);
     if (n > 0)
-        imapc_skip(s->new_, n);
+        imapc_skip(c, n);
     return n > 0;
 }
 
@@ -331,12 +325,13 @@ bool upstream_pump(struct session *s, enum unit_home side)
 {
     bool any = false;
     while (s->state >= S_READY && s->state != S_END && !stream_full(s->client)) {
-        struct imapc *c = side == HOME_NEW ? s->new_ : s->old;
+        struct imapc *c = session_host(s, side);
         struct imapc_event ev;
-        if (c == NULL)
+        if (c == NULL || (s->midline && s->mid_side != side))
             break;
-        s->append.waiting = side == HOME_NEW && imapc_waiting(c);
-        if (side == HOME_NEW && pass_lines(s)) {
+        if (side == s->target)
+            s->append.waiting = imapc_waiting(c);
+        if (pass_lines(s, side)) {
             any = true;
             session_flush(s);
             continue;

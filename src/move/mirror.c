@@ -233,23 +233,6 @@ static int by_view(const void *a, const void *b)
     return strcmp(((const struct entry *)a)->view, ((const struct entry *)b)->view);
 }
 
-static bool is_foreign_namespace(const struct tree *t, const char *name)
-{
-    struct slice rest = buf_slice(&t->ns.others);
-    while (rest.n > 0) {
-        const uint8_t *nl = memchr(rest.p, '\n', rest.n);
-        size_t n = nl != NULL ? (size_t)(nl - rest.p) : rest.n;
-        size_t bare = n > 0 && rest.p[n - 1] == (uint8_t)t->sep ? n - 1 : n;
-        if (n > 0 && (slice_starts(slice_str(name), slice_make(rest.p, n)) ||
-                      (bare > 0 && slice_eq(slice_str(name), slice_make(rest.p, bare)))))
-            return true;
-        rest = slice_make(rest.p + n, rest.n - n);
-        if (rest.n > 0)
-            rest = slice_make(rest.p + 1, rest.n - 1);
-    }
-    return false;
-}
-
 static void set_styles(struct mirror *m)
 {
     struct store_account *r = &m->account->rec;
@@ -271,7 +254,7 @@ static void settle_entries(struct mirror *m)
         entry_add(m, slice_str("INBOX"))->listed = true;
     for (size_t i = 0; i < m->n; i++) {
         struct entry *e = &m->entries[i];
-        if (!e->listed || is_foreign_namespace(&m->old, e->old)) {
+        if (!e->listed || account_is_others(m->account, slice_str(e->old))) {
             free(e->old);
             continue;
         }

@@ -31,6 +31,22 @@ struct unit *account_find(struct account *a, struct slice view_name)
     return u;
 }
 
+bool account_is_others(const struct account *a, struct slice name)
+{
+    struct slice rest = slice_str(a->rec.not_moved);
+    while (rest.n > 0) {
+        const uint8_t *nl = memchr(rest.p, '\n', rest.n);
+        size_t n = nl != NULL ? (size_t)(nl - rest.p) : rest.n;
+        size_t bare = n > 0 && rest.p[n - 1] == (uint8_t)a->rec.old_sep ? n - 1 : n;
+        if (n > 0 && (slice_starts(name, slice_make(rest.p, n)) ||
+                      (bare > 0 && slice_eq(name, slice_make(rest.p, bare)))))
+            return true;
+        n += nl != NULL;
+        rest = slice_make(rest.p + n, rest.n - n);
+    }
+    return false;
+}
+
 /* The first of base, base_2, base_3 … that is in no use. */
 static int unique(struct hash *taken, struct slice base, struct buf *out)
 {

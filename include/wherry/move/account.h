@@ -68,6 +68,8 @@ struct unit *account_find_new(struct account *a, struct slice new_name);
 /* The name on new for a name of the view that is known or could be created. 0 or E_INVAL. */
 int account_name_to_new(struct account *a, struct slice view_name, struct buf *out) MUST_USE;
 const struct store_unit *unit_record(const struct unit *u);
+/* In another person's or a shared namespace of the old host, or its root: that does not move, and is served from there. */
+bool account_is_others(const struct account *a, struct slice view_name);
 /* Walks the units that are not deleted, in no order. */
 typedef bool account_walk_cb(struct unit *u, void *arg);
 void account_walk(struct account *a, account_walk_cb *cb, void *arg);
