@@ -75,6 +75,17 @@ static void json_unit(struct json *j, const struct store_unit *u)
     buf_free(&name);
 }
 
+static void json_prefixes(struct json *j, struct slice rest)
+{
+    while (rest.n > 0) {
+        const uint8_t *end = memchr(rest.p, '\n', rest.n);
+        size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
+        json_str(j, NULL, slice_make(rest.p, n));
+        n += end != NULL;
+        rest = slice_make(rest.p + n, rest.n - n);
+    }
+}
+
 static void account_json(struct buf *out, const struct ctl_account *a, const struct units *us)
 {
     struct json j = {.out = out};
@@ -88,13 +99,8 @@ static void account_json(struct buf *out, const struct ctl_account *a, const str
     json_num(&j, "bytes", a->counts.bytes);
     json_num(&j, "damaged_records", us->damaged);
     json_open(&j, "not_moved", '[');
-    for (struct slice rest = slice_str(r->not_moved); rest.n > 0;) {
-        const uint8_t *end = memchr(rest.p, '\n', rest.n);
-        size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
-        json_str(&j, NULL, slice_make(rest.p, n));
-        n += end != NULL;
-        rest = slice_make(rest.p + n, rest.n - n);
-    }
+    json_prefixes(&j, slice_str(r->others));
+    json_prefixes(&j, slice_str(r->shared));
     json_close(&j, '[');
     json_open(&j, "mailboxes", '[');
     for (size_t i = 0; i < us->n; i++)
@@ -145,7 +151,7 @@ static void put_head(struct buf *out, const struct ctl_account *a)
         (unsigned long long)c->to_copy);
 }
 
-static void put_not_moved(struct buf *out, const char *prefixes)
+static void put_prefixes(struct buf *out, const char *what, const char *prefixes)
 {
     struct buf text = {0};
     if (prefixes[0] == '\0')
@@ -156,8 +162,8 @@ static void put_not_moved(struct buf *out, const char *prefixes)
         else if (p[1] != '\0')
             buf_puts(&text, ", ");
     }
-    buf_puts(out, "\nNot moved (other people's and shared mailboxes): ");
-    text_put(out, buf_slice(&text), 0, 0);
+    buf_printf(out, "\nNot moved, served from the old host (%s): ", what);
+    text_put(out, text.len > 0 ? buf_slice(&text) : SLICE_LIT("\"\""), 0, 0);
     buf_putc(out, '\n');
     buf_free(&text);
 }
@@ -182,7 +188,8 @@ static void account_text(const struct ctl_output *o, const struct ctl_account *a
     buf_puts(o->out, "  state        found    moved   left vanished  bytes\n");
     for (size_t i = 0; i < us->n; i++)
         put_unit(o->out, &us->v[i], name);
-    put_not_moved(o->out, a->record.not_moved);
+    put_prefixes(o->out, "other people's mailboxes", a->record.others);
+    put_prefixes(o->out, "shared mailboxes", a->record.shared);
     if (us->damaged > 0)
         buf_printf(o->out, "\n%llu records cannot be read.\n", (unsigned long long)us->damaged);
 }

@@ -201,6 +201,20 @@ static bool command_touch(struct session *s)
     return true;
 }
 
+/* Each host answers in order; what goes to both waits for the other one's replies. */
+static bool has_to_turn(struct session *s)
+{
+    struct list *it;
+    if (s->dest != s->target)
+        return has_to_wait(s);
+    list_for_each(it, &s->flights)
+    {
+        if (container_of(it, struct flight, node)->side != s->target)
+            return has_to_wait(s);
+    }
+    return false;
+}
+
 static bool command_translate(struct session *s)
 {
     uint64_t caps = s->offered;
@@ -227,6 +241,8 @@ static bool command_translate(struct session *s)
                                   account_is_others(s->account, buf_slice(&s->args.view_name[1])))
         return has_to_wait(s) || command_refuse(s, "[CANNOT] A mailbox stays with whom it belongs to", NULL);
     command_route(s);
+    if (has_to_turn(s))
+        return true;
     if ((s->row->flags & (CF_TOUCH | CF_TOUCH_INBOX)) != 0 && s->dest == HOME_NEW)
         return command_touch(s);
     return command_run(s);

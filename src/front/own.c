@@ -1,6 +1,7 @@
 /* Commands that the session answers by itself, and IDLE. */
 #include "config.h"
 #include "front/session.h"
+#include <string.h>
 
 bool own_capability(struct session *s)
 {
@@ -31,19 +32,50 @@ bool own_id(struct session *s)
     return true;
 }
 
-/* RFC 2342: the view has one namespace, the old host's personal one. */
+static void put_namespace(struct buf *out, struct slice prefix, char sep)
+{
+    size_t mark = out->len;
+    buf_putc(out, '(');
+    if (!imap_put_quoted(out, prefix)) {
+        buf_truncate(out, mark);
+        return;
+    }
+    if (sep == '\0')
+        buf_puts(out, " NIL)");
+    else
+        buf_printf(out, " \"%s%c\")", sep == '\\' ? "\\" : "", sep);
+}
+
+/* Those that stay on the old host. */
+static void put_namespaces(struct buf *out, const char *prefixes, char sep)
+{
+    struct slice rest = slice_str(prefixes);
+    if (rest.n == 0) {
+        buf_puts(out, " NIL");
+        return;
+    }
+    buf_puts(out, " (");
+    while (rest.n > 0) {
+        const uint8_t *nl = memchr(rest.p, '\n', rest.n);
+        size_t n = nl != NULL ? (size_t)(nl - rest.p) : rest.n;
+        put_namespace(out, slice_make(rest.p, n), sep);
+        n += nl != NULL;
+        rest = slice_make(rest.p + n, rest.n - n);
+    }
+    buf_putc(out, ')');
+}
+
+/* RFC 2342: the namespaces of the old host. */
 bool own_namespace(struct session *s)
 {
     struct name_style style = account_view_style(s->account);
     struct buf *out = session_out(s);
-    buf_puts(out, "* NAMESPACE ((");
-    if (!imap_put_quoted(out, slice_str(style.prefix)))
-        buf_puts(out, "\"\"");
-    if (style.sep == '\0')
-        buf_puts(out, " NIL");
-    else
-        buf_printf(out, " \"%s%c\"", style.sep == '\\' ? "\\" : "", style.sep);
-    buf_puts(out, ")) NIL NIL\r\n");
+    buf_puts(out, "* NAMESPACE (");
+    put_namespace(out, slice_str(style.prefix), style.sep);
+    buf_putc(out, ')');
+    put_namespaces(out, account_others(s->account), style.sep);
+    put_namespaces(out, account_shared(s->account), style.sep);
+    buf_puts(out, "\r\n");
     session_ok(s, "That is all");
     return true;
 }

@@ -155,7 +155,7 @@ int imap_parse_namespace(struct slice line, struct namespace_data *out)
     imap_args_init(&a, line);
     *out = (struct namespace_data){0};
     if (take_kind(&a, false, &out->personal, &out->sep) &&
-        take_kind(&a, true, &out->others, NULL) && take_kind(&a, true, &out->others, NULL))
+        take_kind(&a, true, &out->others, NULL) && take_kind(&a, true, &out->shared, NULL))
         return 0;
     imap_namespace_free(out);
     return E_PROTO;
@@ -165,5 +165,6 @@ void imap_namespace_free(struct namespace_data *n)
 {
     buf_free(&n->personal);
     buf_free(&n->others);
+    buf_free(&n->shared);
     *n = (struct namespace_data){0};
 }

@@ -195,7 +195,8 @@ static void create_record(struct account *a)
     a->rec.next_unit = 1;
     a->rec.old_prefix = mem_strdup("");
     a->rec.new_prefix = mem_strdup("");
-    a->rec.not_moved = mem_strdup("");
+    a->rec.others = mem_strdup("");
+    a->rec.shared = mem_strdup("");
     worker_counters(a->all->env->worker)->accounts++;
     struct store_batch *b = account_batch(a);
     store_put_account(b, &a->rec);
@@ -294,6 +295,16 @@ struct name_style account_view_style(const struct account *a)
 struct name_style account_new_style(const struct account *a)
 {
     return (struct name_style){.sep = a->rec.new_sep, .prefix = a->rec.new_prefix};
+}
+
+const char *account_others(const struct account *a)
+{
+    return a->rec.others;
+}
+
+const char *account_shared(const struct account *a)
+{
+    return a->rec.shared;
 }
 
 void account_walk(struct account *a, account_walk_cb *cb, void *arg)

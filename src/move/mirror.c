@@ -240,10 +240,12 @@ static void set_styles(struct mirror *m)
     r->new_sep = m->new.sep;
     free(r->old_prefix);
     free(r->new_prefix);
-    free(r->not_moved);
+    free(r->others);
+    free(r->shared);
     r->old_prefix = slice_dup(buf_slice(&m->old.ns.personal));
     r->new_prefix = slice_dup(buf_slice(&m->new.ns.personal));
-    r->not_moved = slice_dup(buf_slice(&m->old.ns.others));
+    r->others = slice_dup(buf_slice(&m->old.ns.others));
+    r->shared = slice_dup(buf_slice(&m->old.ns.shared));
 }
 
 /* Drops what does not move, adds INBOX where it was not listed, and sorts parents before children. */

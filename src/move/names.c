@@ -31,20 +31,38 @@ struct unit *account_find(struct account *a, struct slice view_name)
     return u;
 }
 
-bool account_is_others(const struct account *a, struct slice name)
+/* A namespace without a prefix holds what is in no other: there the personal one has a prefix. */
+static bool in_namespaces(const struct account *a, const char *prefixes, struct slice name)
 {
-    struct slice rest = slice_str(a->rec.not_moved);
+    struct slice rest = slice_str(prefixes), own = slice_str(a->rec.old_prefix);
     while (rest.n > 0) {
         const uint8_t *nl = memchr(rest.p, '\n', rest.n);
         size_t n = nl != NULL ? (size_t)(nl - rest.p) : rest.n;
         size_t bare = n > 0 && rest.p[n - 1] == (uint8_t)a->rec.old_sep ? n - 1 : n;
-        if (n > 0 && (slice_starts(name, slice_make(rest.p, n)) ||
-                      (bare > 0 && slice_eq(name, slice_make(rest.p, bare)))))
+        if (n > 0 && slice_starts(name, slice_make(rest.p, n)))
+            return true;
+        if (bare > 0 && slice_eq(name, slice_make(rest.p, bare)))
+            return true;
+        if (n == 0 && own.n > 0 && !slice_starts(name, own) &&
+            !slice_eq(name, slice_make(own.p, own.n - 1)))
             return true;
         n += nl != NULL;
         rest = slice_make(rest.p + n, rest.n - n);
     }
     return false;
+}
+
+bool account_is_others(const struct account *a, struct slice name)
+{
+    struct buf canon = {0};
+    if (a->rec.others[0] == '\0' && a->rec.shared[0] == '\0')
+        return false;
+    name_canon(name, a->rec.old_sep, &canon);
+    name = buf_slice(&canon);
+    bool inbox = name_is_inbox(name);
+    bool is = !inbox && (in_namespaces(a, a->rec.others, name) || in_namespaces(a, a->rec.shared, name));
+    buf_free(&canon);
+    return is;
 }
 
 /* The first of base, base_2, base_3 … that is in no use. */

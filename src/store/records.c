@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define RECORD_VERSION 1u
-#define UNIT_VERSION 2u /* 1 had no old_modseq and what follows it */
+#define UNIT_VERSION 2u    /* 1 had no old_modseq and what follows it */
+#define ACCOUNT_VERSION 2u /* 1 had both kinds of namespaces in others */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
 
 static void put_be32(struct buf *out, uint32_t v)
@@ -46,7 +47,7 @@ int store_key_read(struct slice key, uint32_t *ids, unsigned n)
 
 void store_account_encode(struct buf *out, const struct store_account *a)
 {
-    buf_putc(out, (char)RECORD_VERSION);
+    buf_putc(out, (char)ACCOUNT_VERSION);
     codec_put_u64(out, a->id);
     codec_put_str(out, a->name);
     codec_put_u64(out, a->state);
@@ -57,12 +58,14 @@ void store_account_encode(struct buf *out, const struct store_account *a)
     buf_putc(out, a->new_sep);
     codec_put_str(out, a->old_prefix);
     codec_put_str(out, a->new_prefix);
-    codec_put_str(out, a->not_moved);
+    codec_put_str(out, a->others);
+    codec_put_str(out, a->shared);
 }
 
 int store_account_decode(struct store_account *a, struct slice value)
 {
-    struct codec_in in = codec_open(value, RECORD_VERSION);
+    bool first = value.n > 0 && value.p[0] == 1;
+    struct codec_in in = codec_open(value, first ? 1 : ACCOUNT_VERSION);
     *a = (struct store_account){0};
     a->id = codec_u32(&in);
     a->name = codec_str(&in);
@@ -74,7 +77,8 @@ int store_account_decode(struct store_account *a, struct slice value)
     a->new_sep = (char)codec_u8(&in);
     a->old_prefix = codec_str(&in);
     a->new_prefix = codec_str(&in);
-    a->not_moved = codec_str(&in);
+    a->others = codec_str(&in);
+    a->shared = first ? mem_strdup("") : codec_str(&in);
     int r = codec_end(&in);
     if (r != 0)
         store_account_clear(a);
@@ -86,7 +90,8 @@ void store_account_clear(struct store_account *a)
     free(a->name);
     free(a->old_prefix);
     free(a->new_prefix);
-    free(a->not_moved);
+    free(a->others);
+    free(a->shared);
     *a = (struct store_account){0};
 }
 

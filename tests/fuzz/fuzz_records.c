@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         store_key_part(&out, ids[0], ids[1], ids[2]);
         same(&out, in);
     }
-    if (store_account_decode(&a, in) == 0) {
+    if (store_account_decode(&a, in) == 0 && data[0] != 1) {
         store_account_encode(&out, &a);
         same(&out, in);
     }

@@ -42,7 +42,7 @@ static void put_account(struct store_batch *b, uint32_t id, const char *name, en
                               .new_sep = '/',
                               .old_prefix = empty,
                               .new_prefix = empty,
-                              .not_moved = nm};
+                              .others = nm, .shared = empty};
     store_put_account(b, &a);
     free(n);
     free(nm);
@@ -261,7 +261,7 @@ static void account_text(void **state)
         "Lists     folder\n"
         "Made      new\n"
         "Gone      deleted          4        4      0        0  0 B\n\n"
-        "Not moved (other people's and shared mailboxes): Other Users., Shared.\n");
+        "Not moved, served from the old host (other people's mailboxes): Other Users., Shared.\n");
 }
 
 static void left_text(void **state)

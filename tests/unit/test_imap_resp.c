@@ -423,7 +423,8 @@ static void namespaces(void **state)
                      0);
     assert_buf(&n.personal, "INBOX.");
     assert_int_equal(n.sep, '.');
-    assert_buf(&n.others, "#shared.\n#public.\n");
+    assert_int_equal(n.others.len, 0);
+    assert_buf(&n.shared, "#shared.\n#public.\n");
     imap_namespace_free(&n);
     assert_int_equal(
         imap_parse_namespace(slice_str("((\"\" \"/\")(\"x/\" \"/\")) ((\"user/\" \"/\")) NIL"), &n),
@@ -431,6 +432,7 @@ static void namespaces(void **state)
     assert_int_equal(n.personal.len, 0);
     assert_int_equal(n.sep, '/');
     assert_buf(&n.others, "user/\n");
+    assert_int_equal(n.shared.len, 0);
     imap_namespace_free(&n);
     assert_int_equal(imap_parse_namespace(slice_str("NIL NIL NIL"), &n), 0);
     assert_int_equal(n.sep, 0);
@@ -439,7 +441,7 @@ static void namespaces(void **state)
                                       "(x) NIL NIL"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(imap_parse_namespace(slice_str(bad[i]), &n), E_PROTO);
-        assert_int_equal(n.personal.len + n.others.len, 0);
+        assert_int_equal(n.personal.len + n.others.len + n.shared.len, 0);
     }
 }
 

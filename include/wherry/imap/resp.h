@@ -118,7 +118,7 @@ bool imap_flag_in(struct slice flags, const char *flag); /* "\\Noselect", case i
 struct namespace_data {
     struct buf personal;
     char sep;
-    struct buf others; /* prefixes of other users' and shared namespaces, one a line */
+    struct buf others, shared; /* prefixes of other users' and of shared namespaces, each with a newline behind */
 };
 int imap_parse_namespace(struct slice line, struct namespace_data *out) MUST_USE;
 void imap_namespace_free(struct namespace_data *n);

@@ -70,6 +70,9 @@ int account_name_to_new(struct account *a, struct slice view_name, struct buf *o
 const struct store_unit *unit_record(const struct unit *u);
 /* In another person's or a shared namespace of the old host, or its root: that does not move, and is served from there. */
 bool account_is_others(const struct account *a, struct slice view_name);
+/* The prefixes of those namespaces, each with a newline behind; "": none. */
+const char *account_others(const struct account *a);
+const char *account_shared(const struct account *a);
 /* Walks the units that are not deleted, in no order. */
 typedef bool account_walk_cb(struct unit *u, void *arg);
 void account_walk(struct account *a, account_walk_cb *cb, void *arg);

@@ -32,7 +32,7 @@ struct store_account {
     uint32_t next_unit;            /* the next unit id to hand out, from 1 */
     char old_sep, new_sep;         /* hierarchy separators, 0: none (flat) */
     char *old_prefix, *new_prefix; /* personal namespace prefix, "" or "INBOX." */
-    char *not_moved;               /* other users' and shared prefixes of the old host, one a line */
+    char *others, *shared;         /* prefixes of the old host's other namespaces, which do not move, one a line */
 };
 
 struct store_unit {
