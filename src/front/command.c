@@ -145,11 +145,12 @@ static void command_route(struct session *s)
 
 bool command_run(struct session *s)
 {
-    bool needs_old = s->target == HOME_OLD || s->dest == HOME_OLD;
-    if (needs_old && !host_old_ready(s)) {
+    if (s->target == HOME_OLD && !host_old_ready(s)) {
         session_enter(s, S_OLD);
         return true;
     }
+    if (s->dest != s->target)
+        return transfer_run(s);
     if (s->target == HOME_OLD && s->row->run != unselect_run &&
         (s->row->needs & ~front_caps_offer(imapc_caps(s->old))) != 0)
         return command_refuse(

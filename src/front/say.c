@@ -43,6 +43,7 @@ void session_done(struct session *s)
         imap_cmd_refuse(&s->reader);
     tr_clear(&s->args);
     list_free(&s->list);
+    transfer_free(&s->transfer);
     buf_free(&s->held);
     timer_stop(&s->beat);
     s->row = NULL;

@@ -213,6 +213,7 @@ static void session_free(struct session *s)
     imap_line_free(&s->inlets[HOME_NEW].line);
     uidmap_free(&s->identity);
     list_free(&s->list);
+    transfer_free(&s->transfer);
     tr_clear(&s->args);
     buf_free(&s->out);
     buf_free(&s->later);

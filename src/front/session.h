@@ -45,6 +45,7 @@ enum {
     X(WAIT, wait)           /* nothing is read until the replies of what is in flight came */      \
     X(LIST, list)           /* the listing is being sent */                                        \
     X(COMMIT, commit)       /* a change of structure is being recorded */                          \
+    X(TRANSFER, transfer)   /* COPY or MOVE between the hosts */                                   \
     X(IDLE, idle)                                                                                  \
     X(END, end)
 
@@ -137,6 +138,7 @@ struct inlet {
 enum idle_phase { IDLE_ASKED, IDLE_ON, IDLE_OVER };
 
 struct lister;
+struct transfer;
 
 struct session {
     struct visitor visitor;
@@ -180,6 +182,7 @@ struct session {
     uint64_t awake_ms; /* while it waits for a copy: new was last spoken to */
     struct append append;
     struct lister *list;
+    struct transfer *transfer;
     struct store_wait wait;
     struct buf held; /* lines that wait: those of SELECT, a tagged reply that waits for the store */
     enum idle_phase idle;
@@ -283,6 +286,17 @@ void upstream_flight_free(struct session *s, struct flight *f);
 /* Appends "tag COND [code] text" of a tagged reply, translated. */
 void upstream_put_tagged(struct session *s, struct flight *f, const struct resp *r,
                          struct buf *out);
+
+/* The mailbox that something was put into: its map and the view's UIDVALIDITY. False: not known. */
+bool upstream_find_dest(struct session *s, enum unit_home side, struct slice view_name,
+                        struct slice host_name, uint32_t uidvalidity, struct code_dest *out);
+
+/* ---- transfer.c: COPY and MOVE from one host to the other ---- */
+bool transfer_run(struct session *s);
+/* What the source says to it is no reply for the client. */
+bool transfer_takes(struct session *s, enum unit_home side, const struct resp *r);
+bool transfer_full(const struct session *s); /* read no further from the source */
+void transfer_free(struct transfer **t);
 
 /* ---- run and done functions of the command table ---- */
 bool own_capability(struct session *s);

@@ -37,29 +37,35 @@ struct dest_arg {
     struct flight *f; /* NULL: none can be meant */
 };
 
-/* Where APPEND, COPY or MOVE put messages. */
-static bool find_dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out)
+bool upstream_find_dest(struct session *s, enum unit_home side, struct slice view_name,
+                        struct slice host_name, uint32_t uidvalidity, struct code_dest *out)
 {
-    struct dest_arg *d = arg;
     struct err e = {0};
-    if (d->f == NULL || d->f->new_name.len == 0)
-        return false;
-    if (d->f->side == HOME_OLD) { /* what is served from there is shown as it is */
-        out->map = &d->s->identity;
-        out->view_uidvalidity = new_uidvalidity;
+    if (side == HOME_OLD) { /* what is served from there is shown as it is */
+        out->map = &s->identity;
+        out->view_uidvalidity = uidvalidity;
         return true;
     }
-    struct unit *u = account_find(d->s->account, buf_slice(&d->f->view_name));
+    struct unit *u = account_find(s->account, view_name);
     if (u == NULL)
-        u = account_find_new(d->s->account, buf_slice(&d->f->new_name));
+        u = account_find_new(s->account, host_name);
     if (u == NULL)
         return false;
-    int rc = unit_check_uidvalidity(u, new_uidvalidity);
+    int rc = unit_check_uidvalidity(u, uidvalidity);
     if (rc != 0 && rc != E_CORRUPT)
         return false;
     out->map = unit_map(u, &e);
     out->view_uidvalidity = unit_record(u)->view_uidvalidity;
     return out->map != NULL && out->view_uidvalidity != 0;
+}
+
+/* Where APPEND, COPY or MOVE put messages. */
+static bool find_dest(void *arg, uint32_t uidvalidity, struct code_dest *out)
+{
+    struct dest_arg *d = arg;
+    return d->f != NULL && d->f->new_name.len > 0 &&
+           upstream_find_dest(d->s, d->f->side, buf_slice(&d->f->view_name), buf_slice(&d->f->new_name),
+                              uidvalidity, out);
 }
 
 static bool put_code(struct session *s, enum unit_home side, struct flight *f, struct slice code,
@@ -255,6 +261,8 @@ static bool passed_whole(struct session *s, const struct inlet *in, const struct
 static void on_data(struct session *s, enum unit_home side, const struct resp *r)
 {
     struct inlet *in = &s->inlets[side];
+    if (transfer_takes(s, side, r))
+        return;
     if (r->kind == RESP_BEGIN)
         data_begin(s, side, r);
     else if (!in->gathering && !passed_whole(s, in, r))
@@ -309,7 +317,7 @@ static void on_event(struct session *s, enum unit_home side, const struct imapc_
 static bool pass_lines(struct session *s, enum unit_home side)
 {
     if (s->n_flights == 0 || s->selecting.on || !s->view.open || s->midline ||
-        s->inlets[side].gathering || side != s->side)
+        s->inlets[side].gathering || side != s->side || s->transfer != NULL)
         return false;
     struct imapc *c = session_host(s, side);
     struct slice in = imapc_peek(c);
@@ -327,7 +335,8 @@ bool upstream_pump(struct session *s, enum unit_home side)
     while (s->state >= S_READY && s->state != S_END && !stream_full(s->client)) {
         struct imapc *c = session_host(s, side);
         struct imapc_event ev;
-        if (c == NULL || (s->midline && s->mid_side != side))
+        if (c == NULL || (s->midline && s->mid_side != side) ||
+            (side == s->side && transfer_full(s)))
             break;
         if (side == s->target)
             s->append.waiting = imapc_waiting(c);

@@ -3,9 +3,8 @@ copied and moved between both hosts."""
 
 import os
 
-from wharf import imap, mail, servers
+from wharf import imap, servers, snapshot
 from wharf.imap import fetch_item, numbers
-from wharf.world import until
 
 SHARED = '''namespace public {{
   type = public
@@ -53,9 +52,11 @@ def body(i):
 
 
 def bodies(c, uids):
+    """{UID: (body, instant, flags)}."""
     r = c.ok(b'UID FETCH %s (UID FLAGS INTERNALDATE BODY.PEEK[])' % uids)
-    return {int(fetch_item(row, b'UID')): (fetch_item(row, b'BODY[]'), fetch_item(row, b'INTERNALDATE'),
-                                             sorted(fetch_item(row, b'FLAGS'))) for row in r.lines(b'FETCH')}
+    return {int(fetch_item(row, b'UID')): (bytes(fetch_item(row, b'BODY[]')), snapshot.instant(fetch_item(row, b'INTERNALDATE')),
+                                           sorted(snapshot.plain_flags(fetch_item(row, b'FLAGS'))))
+            for row in r.lines(b'FETCH')}
 
 
 def uids(c):
@@ -91,7 +92,7 @@ def test_shared_is_served_from_old(w):
     with s.old.connect(s.user) as c:
         c.select(b'Public.News')
         assert uids(c) == [2, 3, 4, 5, 6]
-        assert b'\\Flagged' in bodies(c, b'3')[3][2]
+        assert '\\flagged' in str(bodies(c, b'3')[3][2]).lower()
     text = s.d.ctl('account', s.user)
     assert 'Public.' in text, text
 
@@ -110,6 +111,68 @@ def test_shared_idle_and_pipelining(w):
                b'e SELECT Public.News\r\nf UID SEARCH ALL\r\ng NOOP\r\n')
         for t in (b'a', b'b', b'c', b'd', b'e', b'f', b'g'):
             assert c.finish(t).ok
+
+
+def copied(r):
+    """(UIDVALIDITY, {source UID: destination UID}) of a COPYUID."""
+    code = [x for x in [r.code] + [b'COPYUID ' + x for x in r.codes(b'COPYUID')] if x and x.startswith(b'COPYUID')][0]
+    _, validity, source, dest = code.split(b' ')
+    return int(validity), dict(zip(numbers(source), numbers(dest), strict=True))
+
+
+def copy_and_move(w, s):
+    with s.connect() as c:
+        validity = int(c.select(b'A').codes(b'UIDVALIDITY')[0]) if not s.old.prefix else \
+            int(c.select(s.old.view('A')).codes(b'UIDVALIDITY')[0])
+        a = s.old.view('A')
+        before_a = uids(c)
+        c.select(b'Public.News')
+        news = bodies(c, b'1:*')
+        # from old to new
+        got_validity, pairs = copied(c.ok(b'UID COPY 1:3 ' + imap.quote(a)))
+        assert got_validity == validity and sorted(pairs) == [2, 3], pairs
+        _, more = copied(c.ok(b'COPY 4 ' + imap.quote(a)))
+        assert sorted(more) == [5]
+        pairs.update(more)
+        assert uids(c) == [2, 3, 4, 5]
+        r = c.ok(b'UID MOVE 4 ' + imap.quote(a))
+        _, more = copied(r)
+        pairs.update(more)
+        assert [x.text for x in r.untagged if b'EXPUNGE' in x.text] == [b'* 3 EXPUNGE'], r
+        assert uids(c) == [2, 3, 5]
+        c.no(b'UID COPY 2 ' + imap.quote(s.old.view('nowhere')), b'TRYCREATE')
+        assert not c.ok(b'UID COPY 77 ' + imap.quote(a)).code
+        c.select(a)
+        assert uids(c) == sorted(before_a + list(pairs.values()))
+        for old_uid, uid in pairs.items():
+            assert bodies(c, b'%d' % uid)[uid] == news[old_uid], (bodies(c, b'%d' % uid), news[old_uid])
+        # from new to old
+        own = bodies(c, b'1:*')
+        got_validity, pairs = copied(c.ok(b'UID COPY 1:%d Public.News' % before_a[-1]))
+        assert got_validity == s.validity and sorted(pairs) == before_a
+        r = c.ok(b'MOVE 1 Public.News')
+        _, moved = copied(r)
+        assert list(moved) == before_a[:1]
+        assert uids(c) == sorted(set(own) - set(moved))
+        c.select(b'Public.News')
+        assert uids(c) == sorted([2, 3, 5] + list(pairs.values()) + list(moved.values()))
+        for source, dest in list(pairs.items()) + list(moved.items()):
+            got = bodies(c, b'%d' % dest)[dest]
+            assert got == own[source], (source, got, own[source])
+    s.d.ctl('status')
+
+
+def test_copy_and_move_between_homes(w):
+    copy_and_move(w, Scene(w))
+
+
+def test_copy_between_homes_cyrus(w):
+    copy_and_move(w, Scene(w, new=w.cyrus(), sign_in='authzid'))
+
+
+def test_copy_between_homes_without_multiappend(w):
+    caps = 'IMAP4rev1 UIDPLUS MOVE UNSELECT IDLE NAMESPACE'
+    copy_and_move(w, Scene(w, new=w.dovecot('/', store='sdbox', capability=caps)))
 
 
 def test_shared_when_old_is_down(w):
