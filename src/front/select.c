@@ -86,6 +86,7 @@ void select_done(struct session *s, struct flight *f, const struct resp *r)
         return;
     }
     s->selecting.on = false;
+    s->read_only = slice_is_nocase(r->code, "READ-ONLY");
     buf_put_slice(&s->out, buf_slice(&s->held));
     session_printf(s, "* OK [UIDVALIDITY %lu] UIDs valid\r\n", (unsigned long)s->view_uidvalidity);
     if (uidnext != 0)

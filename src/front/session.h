@@ -195,6 +195,7 @@ struct session {
     /* the selected mailbox */
     enum unit_home side; /* its home, where its commands go; NEW when none is selected */
     struct unit *unit;   /* NULL: none, or another person's on old (side is OLD then) */
+    bool read_only;
     uint32_t view_uidvalidity;
     struct selecting selecting;
     struct reply_view view;

@@ -636,6 +636,8 @@ bool transfer_run(struct session *s)
     if (s->nothing || space == NULL)
         return command_forward(s);
     bool move = strcmp(s->row->name, "MOVE") == 0 || strcmp(s->row->name, "UID MOVE") == 0;
+    if (move && s->read_only) /* hosts answer OK to a STORE in it, and do nothing */
+        return command_refuse(s, "[CANNOT] This mailbox is open for reading only", NULL);
     if (move && (imapc_caps(c) & CAP_BIT(UIDPLUS)) == 0)
         return command_refuse(s, "[CANNOT] The server cannot remove single messages; copy them instead", NULL);
     struct transfer *t = s->transfer = mem_alloc(sizeof(*t));

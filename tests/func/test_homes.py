@@ -27,9 +27,9 @@ def shared_folder(w):
 class Scene:
     """An old host with a public namespace that has News (5 messages), and an account with INBOX (6) and A (4)."""
 
-    def __init__(self, w, new=None, **options):
+    def __init__(self, w, new=None, via=None, capability=None, **options):
         self.w = w
-        self.old = w.dovecot('.', extra=SHARED.format(dir=shared_folder(w)))
+        self.old = w.dovecot('.', extra=SHARED.format(dir=shared_folder(w)), capability=capability)
         self.new = new or w.dovecot('/', store='sdbox')
         self.user = w.user(self.old, self.new)
         w.filled(self.old, self.user, {(): 6, ('A',): 4})
@@ -41,7 +41,7 @@ class Scene:
             c.ok(b'STORE 1 +FLAGS.SILENT (\\Deleted)')
             c.ok(b'EXPUNGE')
             self.validity = int(c.select(b'Public.News').codes(b'UIDVALIDITY')[0])
-        self.d = w.wherryd(self.old, self.new, **options)
+        self.d = w.wherryd(self.old, via or self.new, **options)
 
     def connect(self):
         return self.d.connect(self.user)
@@ -173,6 +173,88 @@ def test_copy_between_homes_cyrus(w):
 def test_copy_between_homes_without_multiappend(w):
     caps = 'IMAP4rev1 UIDPLUS MOVE UNSELECT IDLE NAMESPACE'
     copy_and_move(w, Scene(w, new=w.dovecot('/', store='sdbox', capability=caps)))
+
+
+def test_copy_to_an_old_host_without_multiappend(w):
+    copy_and_move(w, Scene(w, capability='IMAP4rev1 UIDPLUS MOVE UNSELECT IDLE NAMESPACE'))
+
+
+def nothing_stored(w, new, want, **options):
+    """A COPY of messages of which the destination refuses one leaves the destination as it was."""
+    s = Scene(w, new=new, **options)
+    with s.old.connect(s.user) as c:
+        c.append(b'Public.News', body(20) + b'x' * 78 + b'\r\n' + b'y' * 300000)
+        c.append(b'Public.News', body(21))
+    with s.connect() as c:
+        a = s.old.view('A')
+        c.select(a)
+        before = bodies(c, b'1:*')
+        next_uid = c.ok(b'STATUS %s (MESSAGES)' % imap.quote(a)).untagged[0].text
+        c.select(b'Public.News')
+        for command in (b'UID COPY 1:* ', b'UID MOVE 1:* '):
+            c.no(command + imap.quote(a), want)
+            assert uids(c) == [2, 3, 4, 5, 6, 7]
+            assert b'\\deleted' not in str(bodies(c, b'1:*')).lower().encode()
+        assert c.ok(b'STATUS %s (MESSAGES)' % imap.quote(a)).untagged[0].text == next_uid
+        c.select(a)
+        assert bodies(c, b'1:*') == before
+        _, pairs = copied(c.ok(b'UID COPY %d Public.News' % max(before)))
+        assert len(pairs) == 1
+
+
+def test_refused_copy_stores_nothing(w):
+    nothing_stored(w, w.dovecot('/', store='sdbox', quota='200k'), b'OVERQUOTA')
+
+
+def test_refused_copy_is_taken_back(w):
+    """Without MULTIAPPEND some are stored before the refusal."""
+    caps = 'IMAP4rev1 UIDPLUS MOVE UNSELECT IDLE NAMESPACE'
+    nothing_stored(w, w.dovecot('/', store='sdbox', quota='200k', capability=caps), b'OVERQUOTA')
+
+
+def test_move_out_of_what_cannot_be_changed(w):
+    s = Scene(w)
+    with s.connect() as c:
+        c.select(s.old.view('A'))
+        before = uids(c)
+        c.select(b'Public.News', b'EXAMINE')
+        c.no(b'MOVE 1:* ' + imap.quote(s.old.view('A')))
+        assert uids(c) == [2, 3, 4, 5]
+        c.select(s.old.view('A'))
+        assert uids(c) == before
+
+
+def test_copy_between_homes_broken_off(w):
+    """The destination goes away, or the client does: nothing of the copy is there, and nothing is missing."""
+    new = w.dovecot('/', store='sdbox')
+    via = w.via(new)
+    s = Scene(w, new=new, via=via, new_tls='none')
+    with s.old.connect(s.user) as c:
+        for i in range(30, 60):
+            c.append(b'Public.News', body(i) + b'z' * 200000)
+    a = s.old.view('A')
+    with s.connect() as c:
+        c.select(a)
+        before = uids(c)
+        c.select(b'Public.News')
+        all_there = uids(c)
+        via.relay.cut = via.relay.up + 3000000
+        tag = c.start(b'UID COPY 1:* ' + imap.quote(a))
+        # every connection to new is reset, also the session's own: it ends, with or without an answer
+        c.expect(rb'(\* BYE|%s NO)' % tag)
+    via.relay.rate = 2000000
+    with s.connect() as c:
+        c.select(b'Public.News')
+        assert uids(c) == all_there
+        c.start(b'UID MOVE 1:* ' + imap.quote(a))
+        c.expect(rb'\* OK \[INPROGRESS')
+    via.relay.rate = None
+    s.d.events('session_end')
+    with s.connect() as c:
+        c.select(a)
+        assert uids(c) == before
+        c.select(b'Public.News')
+        assert uids(c) == all_there
 
 
 def test_shared_when_old_is_down(w):
