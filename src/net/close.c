@@ -47,9 +47,10 @@ void stream_close(struct stream **sp)
     }
     s->closing = CLOSING_FLUSH;
     buf_wipe(&s->in);
+    stream_input_drop(s);
     timer_start(&s->timer, FLUSH_MS);
     stream_watch(s);
-    if (s->out.len > 0)
+    if (stream_unsent(s) > 0)
         stream_touch(s);
     task_wake(&s->task);
 }

@@ -64,6 +64,7 @@ void stream_free(struct stream *s)
     disconnect(s);
     task_stop(&s->task);
     tls_close(&s->tls);
+    stream_deflate_free(s);
     list_remove(&s->all);
     s->worker->nstreams--;
     buf_wipe(&s->in);
@@ -158,7 +159,7 @@ void stream_on_write_error(struct stream *s, int status)
 
 size_t stream_read_room(const struct stream *s)
 {
-    if (s->in.len >= s->in_limit)
+    if (s->in.len >= s->in_limit || stream_input_waits(s))
         return 0;
     size_t room = s->in_limit - s->in.len;
     return s->tls != NULL && room < TLS_ROOM_MIN ? TLS_ROOM_MIN : room;
@@ -166,7 +167,7 @@ size_t stream_read_room(const struct stream *s)
 
 void stream_watch(struct stream *s)
 {
-    bool want = s->sock != NULL;
+    bool want = s->sock != NULL && !stream_input_waits(s);
     if (s->closing == CLOSING_NOT || s->state == STREAM_HANDSHAKE)
         want = want && (s->state == STREAM_HANDSHAKE ||
                         (s->state == STREAM_OPEN && s->in.len < s->in_limit));
@@ -185,13 +186,17 @@ void stream_on_read(struct stream *s, struct slice v)
     if (s->tls != NULL) {
         stream_tls_input(s, v);
     } else if (s->closing == CLOSING_NOT) {
-        buf_put_slice(&s->in, v);
-        s->bytes_in += v.n;
-        task_wake(s->owner);
+        buf_put_slice(stream_input(s), v);
+        if (s->deflated != NULL) {
+            stream_inflate(s);
+        } else {
+            s->bytes_in += v.n;
+            task_wake(s->owner);
+        }
     }
     if (s->state == STREAM_EOF)
         stream_watch(s);
-    else if (s->in.len >= s->in_limit)
+    else if (s->in.len >= s->in_limit || stream_input_waits(s))
         stream_touch(s); /* most owners consume in this turn: only if not, reading is stopped */
 }
 
@@ -209,7 +214,7 @@ void stream_on_eof(struct stream *s)
     if (s->tls != NULL)
         err_set(&s->err, E_TLS, SCOPE_HOST, "%s closed the connection without close_notify",
                 s->peer);
-    stream_enter(s, STREAM_EOF);
+    stream_input_ended(s);
 }
 
 struct buf *stream_in(struct stream *s)
@@ -222,6 +227,8 @@ void stream_resume(struct stream *s)
     buf_trim(&s->in);
     if (s->state == STREAM_OPEN)
         stream_watch(s);
+    if (stream_input_waits(s))
+        stream_touch(s); /* there is room for more in the next turn */
 }
 
 void stream_set_in_limit(struct stream *s, size_t bytes)
@@ -258,7 +265,7 @@ void stream_put(struct stream *s, struct slice v)
 
 size_t stream_pending(const struct stream *s)
 {
-    return s->out.len + (s->sock != NULL ? sock_queued(s->sock) : 0);
+    return stream_unsent(s) + (s->sock != NULL ? sock_queued(s->sock) : 0);
 }
 
 bool stream_full(const struct stream *s)
@@ -280,18 +287,20 @@ static void drained(struct stream *s)
 
 static void flush(struct stream *s)
 {
+    stream_inflate(s);
     stream_watch(s);
     if (s->state != STREAM_OPEN && s->state != STREAM_EOF)
         return;
     int rc = 0;
-    while (rc >= 0 && s->out.len > 0 && sock_queued(s->sock) == 0)
-        rc = s->tls != NULL ? stream_tls_output(s) : sock_send(s->sock, &s->out);
+    while (rc >= 0 && stream_unsent(s) > 0 && sock_queued(s->sock) == 0) {
+        struct buf *out = stream_output(s);
+        rc = s->tls != NULL ? stream_tls_output(s, out) : sock_send(s->sock, out);
+    }
     if (rc < 0) {
         stream_on_write_error(s, rc);
         return;
     }
-    if (s->out.len == 0)
-        buf_wipe(&s->out); /* it may have held a password on its way to a host */
+    stream_output_done(s);
     drained(s);
 }
 
@@ -306,7 +315,7 @@ void streams_flush(struct worker *w)
 
 void stream_on_sent(struct stream *s)
 {
-    if (s->out.len > 0)
+    if (stream_unsent(s) > 0)
         stream_touch(s);
     drained(s);
 }
@@ -315,7 +324,7 @@ void stream_on_sent(struct stream *s)
 
 static int start_tls(struct stream *s, struct tls_ctx *ctx, const char *host)
 {
-    if (s->state != STREAM_OPEN || s->tls != NULL)
+    if (s->state != STREAM_OPEN || s->tls != NULL || s->deflated != NULL)
         return E_INVAL;
     if (s->in.len > 0)
         return E_PROTO;

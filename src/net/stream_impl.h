@@ -9,6 +9,7 @@
 #include "wherry/base/list.h"
 #include "wherry/net/stream.h"
 
+struct deflated;
 struct dialer;
 struct tls;
 
@@ -26,6 +27,7 @@ struct stream {
     struct task *owner;    /* NULL: nobody to wake */
     struct sock *sock;     /* NULL before the first address is tried and after a failure */
     struct tls *tls;       /* NULL in the clear */
+    struct deflated *deflated; /* NULL: not compressed */
     struct dialer *dialer; /* while STREAM_CONNECTING */
     struct task task;      /* its own steps: dialling and closing */
     struct timer timer;    /* bounds them and the handshake of a dialled stream */
@@ -39,7 +41,7 @@ struct stream {
     size_t in_limit;
     uint64_t bytes_in, bytes_out;
     uint64_t dial_ms;   /* of a dialled stream; bounds the handshake of STARTTLS too */
-    struct buf in, out; /* plaintext */
+    struct buf in, out; /* plaintext, not compressed */
     struct err err;
 };
 
@@ -56,8 +58,19 @@ void stream_watch(struct stream *s);  /* reads or not, as state and in_limit say
 /* stream_tls.c */
 void stream_tls_begin(struct stream *s);                       /* enters STREAM_HANDSHAKE */
 void stream_tls_input(struct stream *s, struct slice records); /* handshake or data */
-int stream_tls_output(struct stream *s) MUST_USE;              /* seals and sends some of s->out */
+int stream_tls_output(struct stream *s, struct buf *out) MUST_USE; /* seals and sends some of out */
 void stream_tls_end(struct stream *s);                         /* close_notify */
+
+/* stream_deflate.c: without compression these are the stream's own buffers */
+void stream_deflate_free(struct stream *s);
+struct buf *stream_input(struct stream *s);             /* where what was received goes */
+bool stream_input_waits(const struct stream *s);        /* what was received waits for room */
+void stream_input_drop(struct stream *s);               /* nobody reads any more */
+void stream_input_ended(struct stream *s);              /* STREAM_EOF, now or after what waits */
+void stream_inflate(struct stream *s);                  /* fills stream.in */
+struct buf *stream_output(struct stream *s);            /* what is to be sent next */
+size_t stream_unsent(const struct stream *s);           /* not handed to the socket */
+void stream_output_done(struct stream *s);              /* gives memory back that is empty */
 
 /* close.c */
 void close_step(struct stream *s);

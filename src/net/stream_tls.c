@@ -45,7 +45,7 @@ static bool handshake(struct stream *s, struct slice *records)
     if (s->closing == CLOSING_NOT)
         timer_stop(&s->timer);
     stream_enter(s, STREAM_OPEN);
-    if (s->out.len > 0)
+    if (stream_unsent(s) > 0)
         stream_touch(s);
     return true;
 }
@@ -65,11 +65,16 @@ void stream_tls_input(struct stream *s, struct slice records)
         return;
     if (s->closing != CLOSING_NOT)
         return; /* nobody reads any more */
-    size_t before = s->in.len;
-    enum codec c = tls_read(s->tls, &records, &s->in, &s->worker->cipher, &s->err);
-    s->bytes_in += s->in.len - before;
-    if (s->in.len > before)
-        task_wake(s->owner);
+    struct buf *in = stream_input(s);
+    size_t before = in->len;
+    enum codec c = tls_read(s->tls, &records, in, &s->worker->cipher, &s->err);
+    if (s->deflated != NULL) {
+        stream_inflate(s);
+    } else {
+        s->bytes_in += in->len - before;
+        if (in->len > before)
+            task_wake(s->owner);
+    }
     if (c == CODEC_BAD) {
         broken(s);
         return;
@@ -77,13 +82,13 @@ void stream_tls_input(struct stream *s, struct slice records)
     int rc = send_records(s);
     if (rc < 0)
         stream_on_error(s, rc);
-    else if (c == CODEC_DONE)
-        stream_enter(s, STREAM_EOF);
+    else if (c == CODEC_DONE && s->state == STREAM_OPEN)
+        stream_input_ended(s);
 }
 
-int stream_tls_output(struct stream *s)
+int stream_tls_output(struct stream *s, struct buf *out)
 {
-    struct slice v = buf_slice(&s->out);
+    struct slice v = buf_slice(out);
     if (v.n > SEAL_AT_ONCE)
         v.n = SEAL_AT_ONCE;
     size_t n = v.n;
@@ -93,7 +98,7 @@ int stream_tls_output(struct stream *s)
             return s->err.code;
         }
     }
-    buf_consume(&s->out, n);
+    buf_consume(out, n);
     return send_records(s);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 #include "worker_impl.h"
+#include "deflate_impl.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -105,6 +106,7 @@ void worker_free(struct worker **wp)
     }
     pthread_mutex_destroy(&w->post_lock);
     buf_free(&w->cipher);
+    deflater_free(&w->deflater);
     free(w->scratch);
     free(w->heap);
     free(w);

@@ -17,6 +17,8 @@ enum {
     WORKER_STEPS = 1000 /* per turn; then the loop polls, so that no task starves the sockets */
 };
 
+struct deflater;
+
 struct signal_watch {
     uv_signal_t handle;
     struct worker *worker;
@@ -49,6 +51,7 @@ struct worker {
     bool stopping;
     uint8_t *scratch;  /* WORKER_SCRATCH bytes */
     struct buf cipher; /* TLS records on their way out; empty between calls */
+    struct deflater *deflater; /* of all compressed streams; NULL until the first one */
     struct log *log;
     struct counters *counters;
     void *env;

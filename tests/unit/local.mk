@@ -10,7 +10,7 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c tests/unit/unit.h
 tests_unit_test_log_LDADD = libbase.a $(CMOCKA_LIBS)
 NET_UNIT_TESTS = tests/unit/test_worker tests/unit/test_stream tests/unit/test_tls tests/unit/test_tls_stream \
 	tests/unit/test_storm
-NET_UNIT_LDADD = libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+NET_UNIT_LDADD = libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 NET_UNIT_PEER = tests/unit/net_peer.c tests/unit/net_peer.h tests/unit/unit.h
 check_PROGRAMS += $(NET_UNIT_TESTS)
 TESTS += $(NET_UNIT_TESTS)
@@ -29,7 +29,7 @@ tests_unit_bench_net_SOURCES = tests/unit/bench_net.c $(NET_UNIT_PEER)
 tests_unit_bench_net_LDADD = $(NET_UNIT_LDADD)
 STORE_UNIT_TESTS = tests/unit/test_records tests/unit/test_store tests/unit/test_store_harm
 STORE_UNIT_FIXTURE = tests/unit/store_fixture.c tests/unit/store_fixture.h tests/unit/unit.h
-STORE_UNIT_LDADD = libstore.a libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(LMDB_LIBS) $(CMOCKA_LIBS)
+STORE_UNIT_LDADD = libstore.a libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS) $(LMDB_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += $(STORE_UNIT_TESTS)
 TESTS += $(STORE_UNIT_TESTS)
 tests_unit_test_records_SOURCES = tests/unit/test_records.c tests/unit/unit.h

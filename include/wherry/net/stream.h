@@ -25,7 +25,8 @@ enum stream_state {
     STREAM_OPEN,
     /*
      * The peer sent its last byte; stream_in may still hold some; writing still works. When it was cut off
-     * rather than ended (TLS without close_notify) stream_err() has E_TLS, else no error.
+     * rather than ended (TLS without close_notify) stream_err() has E_TLS, else no error, or see
+     * stream_start_deflate().
      */
     STREAM_EOF,
     STREAM_FAILED /* stream_err() says why; nothing more will happen; stream_in may still hold bytes */
@@ -78,6 +79,16 @@ bool stream_full(const struct stream *s);
  */
 int stream_start_tls_server(struct stream *s, struct tls_ctx *ctx) MUST_USE;
 int stream_start_tls_client(struct stream *s, struct tls_ctx *ctx, const char *host) MUST_USE;
+
+/*
+ * From here on both directions are raw DEFLATE (RFC 4978), within TLS if there is any; what is pending goes out as it
+ * is, and what is in stream_in is taken to be compressed already. Each turn's output can be read up to its end. Limits,
+ * states and counters mean what is inflated: no more than in_limit of it is held, however little it was on the wire. What
+ * is not DEFLATE is STREAM_EOF with E_PROTO in stream_err(). E_INVAL when it is on already, or the stream is not open;
+ * TLS cannot begin afterwards. Costs 40 KiB while the stream lasts, and 270 KiB once per worker.
+ */
+int stream_start_deflate(struct stream *s) MUST_USE;
+bool stream_is_deflated(const struct stream *s);
 
 /*
  * Sends what is pending (at most 5 s), closes and frees. Leaves NULL. Never wakes the owner again. What is
