@@ -48,6 +48,7 @@ static const struct command commands[] = {
     {"CAPABILITY", BOTH | CF_BARRIER, 0, "", own_capability, NULL},
     {"ID", BOTH | CF_BARRIER, 0, NULL, own_id, NULL},
     {"ENABLE", BOTH | CF_BARRIER, 0, NULL, own_enable, NULL},
+    {"COMPRESS", BOTH | CF_BARRIER, 0, NULL, own_compress, NULL},
     {"LOGOUT", BOTH | CF_BARRIER | CF_LOGOUT, 0, "", own_logout, NULL},
     {"LOGIN", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},
     {"AUTHENTICATE", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},

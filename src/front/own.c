@@ -1,6 +1,7 @@
 /* Commands that the session answers by itself, and IDLE. */
 #include "config.h"
 #include "front/session.h"
+#include "wherry/imap/caps.h"
 #include <string.h>
 
 bool own_capability(struct session *s)
@@ -109,6 +110,31 @@ bool own_logout(struct session *s)
         session_tagged(s, s->cmd.tag, "OK", "Signed out");
     }
     session_end(s, "logout");
+    return true;
+}
+
+/*
+ * RFC 4978. What follows the command is compressed already; what precedes its answer has been answered, since it is a
+ * barrier. After sign-in only: no password is ever near a text whose compressed size tells something about it.
+ */
+bool own_compress(struct session *s)
+{
+    struct imap_args a;
+    struct slice mechanism;
+    imap_args_init(&a, s->cmd.args);
+    if (!imap_args_atom(&a, &mechanism) || !imap_args_done(&a)) {
+        session_bad(s, "COMPRESS takes a mechanism");
+    } else if (stream_is_deflated(s->client)) {
+        session_no(s, "[COMPRESSIONACTIVE] Compression is on already");
+    } else if (!slice_is_nocase(mechanism, "DEFLATE")) {
+        session_no(s, "[CANNOT] DEFLATE is known");
+    } else {
+        s->offered &= ~CAP_BIT(COMPRESS_DEFLATE);
+        session_ok(s, "Compressed from here on");
+        session_flush(s);
+        if (stream_start_deflate(s->client) != 0)
+            session_end(s, "client_lost");
+    }
     return true;
 }
 

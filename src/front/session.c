@@ -240,6 +240,13 @@ static void look_at_drain(struct session *s)
         session_bye(s, "drain", "The server is going down, please connect again");
 }
 
+/* A stream of which nothing more can be understood. */
+static void look_at_stream(struct session *s)
+{
+    if (stream_state(s->client) == STREAM_EOF && stream_err(s->client)->code == E_PROTO)
+        session_bye(s, "not_deflate", "What came was not compressed as it should be");
+}
+
 static void session_step(struct task *t)
 {
     struct session *s = container_of(t, struct session, task);
@@ -248,6 +255,7 @@ static void session_step(struct task *t)
     look_at_clock(s);
     host_look_at_old(s);
     look_at_drain(s);
+    look_at_stream(s);
     while (progress && s->state != S_END) {
         if (stream_state(s->client) == STREAM_FAILED && !door_delays(&s->door)) {
             session_end(s, "client_lost");

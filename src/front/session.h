@@ -305,6 +305,7 @@ bool own_id(struct session *s);
 bool own_namespace(struct session *s);
 bool own_enable(struct session *s);
 bool own_logout(struct session *s);
+bool own_compress(struct session *s);
 bool own_refuse_signed_in(struct session *s);
 bool idle_run(struct session *s);
 void idle_go(struct session *s);

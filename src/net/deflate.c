@@ -14,7 +14,7 @@
 
 enum {
     WINDOW_BITS = -15,       /* raw, and all that a peer may refer to */
-    LEVEL = 4,               /* the first that looks for the better of two matches; 6 costs twice the time for 2 % */
+    LEVEL = 4,               /* the first that looks for the better of two matches; 6 gains little and costs more */
     MEMORY_LEVEL = 8,
     INFLATE_AT_ONCE = 16384, /* how much out grows before there is something to put there */
     DEFLATE_AT_ONCE = 16384

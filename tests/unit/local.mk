@@ -9,7 +9,7 @@ tests_unit_test_hash_LDADD = libbase.a $(CMOCKA_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c tests/unit/unit.h
 tests_unit_test_log_LDADD = libbase.a $(CMOCKA_LIBS)
 NET_UNIT_TESTS = tests/unit/test_worker tests/unit/test_stream tests/unit/test_tls tests/unit/test_tls_stream \
-	tests/unit/test_storm
+	tests/unit/test_storm tests/unit/test_deflate
 NET_UNIT_LDADD = libnet.a libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 NET_UNIT_PEER = tests/unit/net_peer.c tests/unit/net_peer.h tests/unit/unit.h
 check_PROGRAMS += $(NET_UNIT_TESTS)
@@ -24,6 +24,8 @@ tests_unit_test_tls_stream_SOURCES = tests/unit/test_tls_stream.c $(NET_UNIT_PEE
 tests_unit_test_tls_stream_LDADD = $(NET_UNIT_LDADD)
 tests_unit_test_storm_SOURCES = tests/unit/test_storm.c $(NET_UNIT_PEER)
 tests_unit_test_storm_LDADD = $(NET_UNIT_LDADD)
+tests_unit_test_deflate_SOURCES = tests/unit/test_deflate.c $(NET_UNIT_PEER)
+tests_unit_test_deflate_LDADD = $(NET_UNIT_LDADD)
 EXTRA_PROGRAMS += tests/unit/bench_net
 tests_unit_bench_net_SOURCES = tests/unit/bench_net.c $(NET_UNIT_PEER)
 tests_unit_bench_net_LDADD = $(NET_UNIT_LDADD)

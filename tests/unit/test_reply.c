@@ -249,7 +249,8 @@ static void capabilities(void **state)
     front_caps_put(&out, front_caps_offer(host));
     assert_string_equal(
         buf_cstr(&out),
-        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID INPROGRESS");
+        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
+        "COMPRESS=DEFLATE INPROGRESS");
     buf_free(&out);
     front_caps_put_guest(&out, true, false);
     assert_string_equal(buf_cstr(&out),

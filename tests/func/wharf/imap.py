@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 import time
+import zlib
 
 TIMEOUT = 60
 
@@ -181,6 +182,33 @@ class Reply:
         return 'Reply(%r %r %r)' % (self.status, self.text, self.untagged[-20:])
 
 
+class Deflated:
+    """A socket whose bytes are raw DEFLATE both ways (RFC 4978); `plain` is the one beneath."""
+
+    def __init__(self, plain):
+        self.plain = plain
+        self.out = zlib.compressobj(6, zlib.DEFLATED, -15)
+        self.inside = zlib.decompressobj(-15)
+        self.wire = 0
+
+    def sendall(self, data):
+        self.plain.sendall(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
+
+    def inflate(self, data):
+        self.wire += len(data)
+        return self.inside.decompress(data)
+
+    def recv(self, n):
+        while True:
+            data = self.plain.recv(n)
+            got = self.inflate(data)
+            if got or not data:
+                return got
+
+    def __getattr__(self, name):
+        return getattr(self.plain, name)
+
+
 class Conn:
     """A connection to an IMAP server. `tls` is 'implicit', 'starttls' or 'none'."""
 
@@ -206,6 +234,21 @@ class Conn:
             ctx.check_hostname = False
             ctx.verify_mode = ssl.CERT_NONE
         self.sock = ctx.wrap_socket(self.sock, server_hostname='localhost')
+
+    def inflate_from_here(self):
+        """Right behind the line that was read last."""
+        self.sock = Deflated(self.sock)
+        self.buf = self.sock.inflate(self.buf)
+
+    def compress(self):
+        r = self.ok(b'COMPRESS DEFLATE')
+        self.inflate_from_here()
+        return r
+
+    @property
+    def wire(self):
+        """Compressed bytes that came."""
+        return self.sock.wire
 
     # ---- bytes
 
