@@ -300,3 +300,51 @@ int uidmap_set_to_view(const struct uidmap *m, struct slice set, struct buf *out
     }
     return imap_set_end(&w);
 }
+
+/* Every piece of [lo, hi] of the view that no run covers. */
+static int add_gaps(const struct uidmap *m, struct set_writer *w, uint32_t lo, uint32_t hi,
+                    size_t limit)
+{
+    struct side s = {m, false};
+    size_t i = runs_upto(s, lo);
+    uint64_t at = lo; /* the first that is not looked at; one past the last may be 2^32 */
+    for (i -= i > 0; i < m->n && m->runs[i].view <= hi; i++) {
+        const struct uid_run *r = &m->runs[i];
+        if (r->view > at)
+            imap_set_add(w, (uint32_t)at, r->view - 1);
+        if ((uint64_t)r->view + r->len > at)
+            at = (uint64_t)r->view + r->len;
+        if (w->out->len > limit)
+            return E_LIMIT;
+    }
+    if (at <= hi)
+        imap_set_add(w, (uint32_t)at, hi);
+    return 0;
+}
+
+int uidmap_gaps(const struct uidmap *m, struct slice set, struct buf *out)
+{
+    struct set_writer w;
+    uint32_t lo, hi, top = m->tail_view != 0 ? m->tail_view - 1 : UINT32_MAX;
+    size_t before = out->len;
+    if (!imap_set_valid(set))
+        return E_INVAL;
+    imap_set_begin(&w, out);
+    while (imap_set_next(&set, &lo, &hi) == 1) {
+        int r = 0;
+        swap_if(&lo, &hi);
+        if (hi == SET_STAR)
+            hi = UINT32_MAX;
+        if (lo == SET_STAR)
+            continue; /* "*" alone: a message that exists */
+        if (hi > top)
+            hi = top;
+        if (lo <= hi)
+            r = add_gaps(m, &w, lo, hi, before + MAX_SET);
+        if (r != 0) {
+            buf_truncate(out, before);
+            return r;
+        }
+    }
+    return imap_set_end(&w);
+}

@@ -45,6 +45,24 @@ static void sets(const struct uidmap *m, struct slice set)
     buf_free(&back);
 }
 
+/* What is told to be missing has no number on the other side, and lies below the tail. */
+static void gaps(const struct uidmap *m, struct slice set)
+{
+    struct buf out = {0};
+    uint32_t lo, hi;
+    if (uidmap_gaps(m, set, &out) > 0) {
+        struct slice told = buf_slice(&out);
+        while (imap_set_next(&told, &lo, &hi) > 0) {
+            uint32_t a, b;
+            must(lo != SET_STAR && lo <= hi && (m->tail_view == 0 || hi < m->tail_view));
+            must(!uidmap_range_to_new(m, lo, hi, &a, &b));
+        }
+    } else {
+        must(out.len == 0);
+    }
+    buf_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct uidmap m;
@@ -70,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     around(&m, m.tail_view);
     around(&m, m.tail_new);
     sets(&m, set);
+    gaps(&m, set);
     buf_free(&wire);
     uidmap_free(&m);
     return 0;

@@ -1,5 +1,6 @@
 /* The UID map: examples, then random maps against a table that holds every pair. */
 #include "unit.h"
+#include "wherry/base/mem.h"
 #include "wherry/imap/set.h"
 #include "wherry/imap/uidmap.h"
 #include <stdio.h>
@@ -386,12 +387,92 @@ static void corrupt(void **state)
     uidmap_free(&m);
 }
 
+static void check_gaps(const struct uidmap *m, const char *set, const char *want)
+{
+    struct buf out = {0};
+    int rc = uidmap_gaps(m, slice_str(set), &out);
+    assert_int_equal(rc, want == NULL ? E_INVAL : want[0] != '\0');
+    assert_string_equal(buf_cstr(&out), want != NULL ? want : "");
+    buf_free(&out);
+}
+
+static void gaps(void **state)
+{
+    (void)state;
+    struct uidmap m;
+    uidmap_init(&m);
+    check_gaps(&m, "1:*", "1:4294967295"); /* not closed: nothing is mapped */
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(uidmap_add(&m, 10 + i, 1 + i), 0);
+    assert_int_equal(uidmap_add(&m, 20, 6), 0);
+    assert_int_equal(uidmap_add(&m, 21, 9), 0); /* two runs without a gap in the view */
+    assert_int_equal(uidmap_set_tail(&m, 100, 50), 0);
+    check_gaps(&m, "1:*", "1:9,15:19,22:99");
+    check_gaps(&m, "*:1", "1:9,15:19,22:99");
+    check_gaps(&m, "1:4294967295", "1:9,15:19,22:99");
+    check_gaps(&m, "10:14", "");
+    check_gaps(&m, "12:21", "15:19");
+    check_gaps(&m, "21:12", "15:19");
+    check_gaps(&m, "16,18:19,20,30", "16,18:19,30");
+    check_gaps(&m, "9,10,15", "9,15");
+    check_gaps(&m, "99:120", "99");
+    check_gaps(&m, "100:*", "");
+    check_gaps(&m, "*", "");
+    check_gaps(&m, "", NULL);
+    check_gaps(&m, "1:x", NULL);
+    uidmap_free(&m);
+    uidmap_identity(&m);
+    check_gaps(&m, "1:*", "");
+    uidmap_free(&m);
+    assert_int_equal(uidmap_set_tail(&m, 5, 1), 0); /* nothing was there */
+    check_gaps(&m, "1:*", "1:4");
+    uidmap_free(&m);
+}
+
+/* Each UID of a set is in the gaps, or is mapped, or is in the tail. */
+static void gaps_by_one(void **state)
+{
+    (void)state;
+    struct uidmap m;
+    uidmap_init(&m);
+    uint32_t view = 0, new = 0, dice = 7;
+    for (unsigned i = 0; i < 200; i++) {
+        dice = dice * 1103515245 + 12345;
+        view += 1 + (dice >> 16) % 3;
+        new += 1 + (dice >> 20) % 2;
+        assert_int_equal(uidmap_add(&m, view, new), 0);
+    }
+    assert_int_equal(uidmap_set_tail(&m, view + 10, new + 1), 0);
+    struct buf out = {0};
+    assert_int_equal(uidmap_gaps(&m, SLICE_LIT("3:1000"), &out), 1);
+    bool *in = mem_array(2000, sizeof(*in));
+    struct slice set = buf_slice(&out);
+    uint32_t lo, hi;
+    while (imap_set_next(&set, &lo, &hi) == 1)
+        for (; lo <= hi; lo++)
+            in[lo] = true;
+    for (uint32_t u = 1; u < 1100; u++)
+        assert_int_equal(in[u], u >= 3 && u < view + 10 && uidmap_to_new(&m, u) == 0);
+    free(in);
+    buf_free(&out);
+    /* A peer that names a map of many gaps many times is bounded. */
+    struct buf many = {0};
+    buf_puts(&many, "1:1000");
+    for (unsigned i = 0; i < 20000; i++)
+        buf_puts(&many, ",1:1000");
+    assert_int_equal(uidmap_gaps(&m, buf_slice(&many), &out), E_LIMIT);
+    assert_int_equal(out.len, 0);
+    buf_free(&many);
+    buf_free(&out);
+    uidmap_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(building),   cmocka_unit_test(looking_up),  cmocka_unit_test(sets),
         cmocka_unit_test(steep_tail), cmocka_unit_test(random_maps), cmocka_unit_test(large_map),
-        cmocka_unit_test(corrupt),
+        cmocka_unit_test(corrupt),    cmocka_unit_test(gaps),        cmocka_unit_test(gaps_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

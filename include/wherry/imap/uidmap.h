@@ -47,6 +47,12 @@ int uidmap_set_to_new(const struct uidmap *m, struct slice set, struct buf *out)
 int uidmap_set_to_view(const struct uidmap *m, struct slice set, struct buf *out) MUST_USE;
 
 /*
+ * What of a set of the view no message can have: UIDs below the tail that no run covers, appended to out as a set. "*" is the
+ * last UID below the tail. Returns 1, 0 for none (out unchanged), E_INVAL for what is no set, E_LIMIT as above.
+ */
+int uidmap_gaps(const struct uidmap *m, struct slice set, struct buf *out) MUST_USE;
+
+/*
  * Wire form for the store: varints of differences; part k of a map that is longer than UIDMAP_PART runs.
  * Encodes runs [first, first + UIDMAP_PART) and, in every part, the tail. Returns the number of parts by
  * uidmap_parts (at least 1). Decoding appends to *m and
