@@ -46,6 +46,8 @@ int compare_begin(struct mover *m)
     imap_set_begin(&x->foreign_w, &x->foreign);
     imap_set_begin(&x->gone_w, &x->gone);
     x->tidy_step = 0;
+    if (conn_ask_modseq(&m->new, m->unit->rec.new_name))
+        m->new_due++;
     return r;
 }
 
@@ -226,8 +228,11 @@ static void settle_one(struct mover *m, struct compare_msg *g)
 int compare_advance(struct mover *m)
 {
     struct compare *x = &m->compare;
-    if (!x->in_chunk)
+    if (!x->in_chunk) {
+        if (x->new_modseq == 0) /* a pass may go on with what was copied since the last one */
+            x->new_modseq = m->new.modseq;
         return ask_chunk(m);
+    }
     for (uint32_t i = 0; i < x->n; i++)
         settle_one(m, &x->msgs[i]);
     x->old_high = x->top_old;

@@ -82,6 +82,44 @@ static void learn_code(struct conn *c, struct slice code)
         c->uidvalidity = n;
 }
 
+bool conn_ask_modseq(struct conn *c, const char *mailbox)
+{
+    c->modseq = 0;
+    if ((imapc_caps(c->imap) & CAP_BIT(CONDSTORE)) == 0)
+        return false;
+    imapc_begin(c->imap);
+    imapc_puts(c->imap, "STATUS ");
+    imapc_put_string(c->imap, slice_str(mailbox));
+    imapc_puts(c->imap, " (HIGHESTMODSEQ)");
+    imapc_end(c->imap);
+    return true;
+}
+
+void conn_status(struct conn *c)
+{
+    struct imap_args a;
+    struct buf name = {0};
+    struct tok t;
+    struct slice word, value;
+    uint64_t n;
+    if (!slice_is_nocase(buf_slice(&c->line.name), "STATUS"))
+        return;
+    imap_args_init(&a, buf_slice(&c->line.buf));
+    if (imap_args_astring(&a, &name) && imap_args_tok(&a, &t) && t.kind == TOK_OPEN)
+        while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM && imap_args_atom(&a, &word) &&
+               imap_args_value(&a, &value)) {
+            if (slice_u64(value, &n) != 0)
+                continue;
+            if (slice_is_nocase(word, "HIGHESTMODSEQ"))
+                c->modseq = n;
+            else if (slice_is_nocase(word, "UIDNEXT") && n <= UINT32_MAX)
+                c->uidnext = (uint32_t)n;
+            else if (slice_is_nocase(word, "UIDVALIDITY") && n <= UINT32_MAX)
+                c->uidvalidity = (uint32_t)n;
+        }
+    buf_free(&name);
+}
+
 static enum conn_event on_fetch(struct conn *c, const struct resp *r)
 {
     switch (imap_fetch_feed(&c->fetch, r)) {

@@ -23,6 +23,7 @@ enum conn_event {
 struct conn {
     struct imapc *imap;
     uint32_t exists, uidnext, uidvalidity;
+    uint64_t modseq;   /* HIGHESTMODSEQ as STATUS told it, 0: it did not */
     uint32_t expunges; /* EXPUNGEs seen: sequence numbers have moved */
     struct fetch fetch;
     struct resp_line line;
@@ -39,6 +40,10 @@ int conn_open(struct conn *c, struct env *env, struct task *owner, const struct 
               struct tls_ctx *tls, struct slice login, const struct secret *password) MUST_USE;
 void conn_close(struct conn *c);
 void conn_abort(struct conn *c);
+/* Asks for the HIGHESTMODSEQ of the mailbox where the host keeps it. True: a reply is due, and CONN_LINEs go to conn_status. */
+bool conn_ask_modseq(struct conn *c, const char *mailbox);
+/* Takes what a line tells, if it is STATUS; conn_next gives it. */
+void conn_status(struct conn *c);
 /* The next event; slices and buffers are good until the next call. */
 enum conn_event conn_next(struct conn *c);
 /* "NO [CODE] text" of the last tagged reply as an error with that scope. */

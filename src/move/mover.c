@@ -217,8 +217,11 @@ static void enter_seek(struct mover *m)
 static void enter_noop(struct mover *m, enum mover_phase phase)
 {
     mover_enter(m, phase);
-    imapc_command(m->old.imap, "NOOP");
     m->old_due = 1;
+    /* Before the news: what is news later has a higher one. */
+    if (phase == MV_LAST && conn_ask_modseq(&m->old, m->unit->rec.old_name))
+        m->old_due++;
+    imapc_command(m->old.imap, "NOOP");
     store_barrier(m);
 }
 
@@ -290,7 +293,7 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
     case MV_QUIET:
     case MV_OPEN:
         if (ev == CONN_LINE && !old)
-            open_event(m);
+            conn_status(c);
         return 0;
     case MV_MATCH:
         if (ev == CONN_FETCH)
@@ -303,15 +306,14 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
     case MV_COPY:
         return old ? copy_old_event(m, ev) : copy_new_event(m, ev);
     case MV_COMPARE:
+    case MV_LAST:
+        if (ev == CONN_LINE)
+            conn_status(c);
         if (ev == CONN_FETCH)
             compare_event(m, c);
         return 0;
     case MV_TIDY:
         return tidy_event(m, c, ev);
-    case MV_LAST:
-        if (ev == CONN_FETCH)
-            compare_event(m, c);
-        return 0;
     default:
         return 0;
     }

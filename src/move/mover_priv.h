@@ -141,6 +141,7 @@ struct compare {
     size_t n_late;
     bool late_told;              /* the old host still knows of the one in hand */
     uint32_t told;               /* messages that the old host told of since the comparison began */
+    uint64_t new_modseq;         /* of the new mailbox when the first pass began: see switch.c */
     uint32_t expect, expunges;   /* what it had when the pass began, and EXPUNGEs seen until then */
     uint32_t old_id, new_id;     /* the commands that list; others only change flags */
     bool news;                   /* flags changed on old since they were compared */
@@ -202,7 +203,6 @@ void store_barrier(struct mover *m);
 
 /* open.c: EXAMINE and STATUS, their replies, and when both are there */
 void open_begin(struct mover *m);
-void open_event(struct mover *m);
 int open_done(struct mover *m) MUST_USE;
 /* Takes back what is recorded; the batch is the caller's. */
 void open_forget(struct mover *m, struct store_batch *b);

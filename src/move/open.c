@@ -24,27 +24,6 @@ void open_begin(struct mover *m)
     store_barrier(m); /* what was written before is read now */
 }
 
-void open_event(struct mover *m)
-{
-    struct imap_args a;
-    struct buf name = {0};
-    struct tok t;
-    struct slice word;
-    uint32_t n;
-    if (!slice_is_nocase(buf_slice(&m->new.line.name), "STATUS"))
-        return;
-    imap_args_init(&a, buf_slice(&m->new.line.buf));
-    if (imap_args_astring(&a, &name) && imap_args_tok(&a, &t) && t.kind == TOK_OPEN)
-        while (imap_args_peek(&a, &t) && t.kind == TOK_ATOM && imap_args_atom(&a, &word) &&
-               imap_args_u32(&a, &n)) {
-            if (slice_is_nocase(word, "UIDNEXT"))
-                m->new.uidnext = n;
-            if (slice_is_nocase(word, "UIDVALIDITY"))
-                m->new.uidvalidity = n;
-        }
-    buf_free(&name);
-}
-
 /* Everything that was recorded means nothing any more; what it speaks of is not on new. */
 void open_forget(struct mover *m, struct store_batch *b)
 {

@@ -6,6 +6,14 @@
 
 enum { LEAST_ROOM = 1 << 20 }; /* UIDs for what comes after the switch */
 
+/*
+ * Mod-sequences. Clients with stale DNS are still handed some by the old host, and none of those may ever be told for a
+ * change on new. Hosts count changes, some of them those of the whole account, or microseconds; this is enough for 12
+ * days of these, and leaves numbers that fit a double.
+ */
+static const uint64_t MODSEQ_HEADROOM = (uint64_t)1 << 40;
+static const uint64_t MOST_MODSEQ = (uint64_t)1 << 62; /* RFC 7162: 63 bits */
+
 static void put_map(struct store_batch *b, const struct store_unit *u, const struct uidmap *map)
 {
     struct buf key = {0}, value = {0};
@@ -24,13 +32,14 @@ static void put_map(struct store_batch *b, const struct store_unit *u, const str
 }
 
 /*
- * So near the end of all UIDs that new mail would soon have none in the view: clients have to begin anew with another
+ * So near the end of all UIDs, or mod-sequences, that new mail would soon have none in the view: clients have to begin anew with another
  * UIDVALIDITY, and the new host's UIDs.
  */
 static bool is_worn_out(const struct mover *m)
 {
     uint32_t used = m->old.uidnext > m->unit->rec.copied_to ? m->old.uidnext : m->unit->rec.copied_to;
-    return used > UINT32_MAX - LEAST_ROOM;
+    return used > UINT32_MAX - LEAST_ROOM || m->old.modseq > MOST_MODSEQ - MODSEQ_HEADROOM ||
+           m->compare.new_modseq > MOST_MODSEQ;
 }
 
 static uint32_t validity_of(const struct mover *m)
@@ -61,6 +70,19 @@ static int close_map(struct mover *m, struct uidmap *map)
     return 0;
 }
 
+/*
+ * Who was in sync with old at its last mod-sequence is in sync with what the comparison saw on new, or made of it. That
+ * began after new_modseq was read: what a person changes on new since then has a higher one. So have the mover's own
+ * last corrections, which are told once more; a value read after them could hide somebody else's change.
+ */
+static void put_modseqs(const struct mover *m, struct store_unit *u)
+{
+    bool counts = (imapc_caps(m->old.imap) & CAP_BIT(CONDSTORE)) != 0 && !is_worn_out(m);
+    u->old_modseq = counts ? m->old.modseq : 0;
+    u->new_modseq = counts ? m->compare.new_modseq : 0;
+    u->modseq_shift = counts ? m->old.modseq + MODSEQ_HEADROOM : 0;
+}
+
 /* What the comparison found out. */
 static void settle_counts(const struct mover *m, struct store_unit *u)
 {
@@ -86,6 +108,7 @@ int switch_begin(struct mover *m)
         settle_counts(m, &moved);
         moved.home = HOME_NEW;
         moved.view_uidvalidity = validity_of(m);
+        put_modseqs(m, &moved);
         moved.found = moved.moved + moved.left_behind + moved.vanished;
         moved.finished = clock_real_us() / 1000000;
         moved.reason = none;
@@ -111,6 +134,7 @@ void switch_done(struct mover *m)
     c->found += found - u->rec.found;
     u->rec.found = found;
     u->rec.view_uidvalidity = validity_of(m);
+    put_modseqs(m, &u->rec);
     u->rec.home = HOME_NEW;
     u->rec.finished = clock_real_us() / 1000000;
     unit_set_reason(u, "");

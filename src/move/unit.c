@@ -345,6 +345,7 @@ int unit_check_uidvalidity(struct unit *u, uint32_t new_uidvalidity)
         uidmap_free(&u->map);
         uidmap_identity(&u->map);
         u->map_loaded = true;
+        r->old_modseq = r->new_modseq = 0; /* of numbers that nobody knows any more; the shift stays, so they only grow */
         put_identity(b, u);
         result = E_CORRUPT;
         counters_of(u)->errors++;
