@@ -89,7 +89,7 @@ static void break_off(struct session *s, const char *reason, const char *text)
 
 static void another(struct session *s)
 {
-    const struct tr_view v = {s->view.map, s->offered, NULL, NULL};
+    const struct tr_view v = {.map = s->view.map, .caps = s->offered};
     buf_free(&s->args.text);
     if (s->append.refused) {
         session_done(s); /* refuses this one, too */

@@ -27,6 +27,12 @@ static const enum cap_how how[CAPI_COUNT] = {
     [CAPI_WITHIN] = CAP_PASSED,
     [CAPI_ESEARCH] = CAP_PASSED,
     [CAPI_SORT] = CAP_PASSED,
+    [CAPI_CONDSTORE] = CAP_PASSED,
+    [CAPI_QRESYNC] = CAP_PASSED,
+    [CAPI_SEARCHRES] = CAP_PASSED,
+    [CAPI_ESORT] = CAP_PASSED,
+    [CAPI_SORT_DISPLAY] = CAP_PASSED,
+    [CAPI_THREAD_REFS_ONLY] = CAP_PASSED,
     [CAPI_THREAD_REFS] = CAP_PASSED,
     [CAPI_THREAD_ORDSUBJ] = CAP_PASSED,
 };
@@ -39,6 +45,9 @@ uint64_t front_caps_offer(uint64_t host)
         if (how[i] == CAP_OWN || (how[i] == CAP_PASSED && (host & bit) != 0))
             offered |= bit;
     }
+    /* What the client enables has to be enabled there. */
+    if ((host & CAP_BIT(ENABLE)) == 0)
+        offered &= ~(CAP_BIT(CONDSTORE) | CAP_BIT(QRESYNC));
     return offered;
 }
 

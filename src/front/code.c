@@ -1,6 +1,7 @@
 /* Response codes (RFC 3501 7.1, RFC 4315, RFC 5530, RFC 7162) on their way to the client. See
  * reply.h. */
 #include "config.h"
+#include "front/modseq.h"
 #include "front/reply.h"
 #include "wherry/imap/lex.h"
 #include "wherry/imap/set.h"
@@ -11,6 +12,7 @@ enum code_action {
     CODE_APPENDUID,
     CODE_COPYUID,
     CODE_MODSEQ,
+    CODE_NOMODSEQ,
     CODE_MODIFIED
 };
 
@@ -52,6 +54,7 @@ static const struct {
     {"APPENDUID", CODE_APPENDUID},
     {"COPYUID", CODE_COPYUID},
     {"HIGHESTMODSEQ", CODE_MODSEQ},
+    {"NOMODSEQ", CODE_NOMODSEQ},
     {"MODIFIED", CODE_MODIFIED},
 };
 
@@ -131,15 +134,17 @@ static bool code_modified(const struct code_view *v, struct imap_args *a, struct
     return true;
 }
 
+/* Every SELECT tells it, whoever asks: it is no data of a message. */
 static bool code_modseq(const struct code_view *v, struct imap_args *a, struct buf *out)
 {
     struct slice value;
     uint64_t n;
-    if (!v->view->modseq || !imap_args_atom(a, &value) || slice_u64(value, &n) != 0)
+    if (!v->view->highest || !imap_args_atom(a, &value) || slice_u64(value, &n) != 0)
         return false;
+    n = modseq_to_view(v->view->modseq_shift, n);
     buf_puts(out, "HIGHESTMODSEQ ");
-    reply_put_num(out, n + v->view->modseq_shift);
-    return true;
+    reply_put_num(out, n);
+    return n != 0;
 }
 
 static bool code_put(enum code_action action, const struct code_view *v, struct slice code,
@@ -157,6 +162,9 @@ static bool code_put(enum code_action action, const struct code_view *v, struct 
         return code_uids(v, a, true, out);
     case CODE_MODSEQ:
         return code_modseq(v, a, out);
+    case CODE_NOMODSEQ:
+        buf_put_slice(out, code);
+        return v->view->highest;
     case CODE_MODIFIED:
         return code_modified(v, a, out);
     }

@@ -12,15 +12,15 @@
 #define SEARCHES (CF_SELECTED | CF_BARRIER | CF_SEARCH)
 
 static const struct command commands[] = {
-    {"UID FETCH", CF_SELECTED | CF_UID, 0, "ui", NULL, NULL},
-    {"FETCH", CF_SELECTED, 0, "qi", NULL, NULL},
+    {"UID FETCH", CF_SELECTED | CF_UID, 0, "uic", NULL, NULL},
+    {"FETCH", CF_SELECTED, 0, "qic", NULL, NULL},
     {"UID STORE", CF_SELECTED | CF_UID, 0, "ua", NULL, NULL},
     {"STORE", CF_SELECTED, 0, "qa", NULL, NULL},
     {"NOOP", BOTH, 0, "", NULL, NULL},
     {"IDLE", BOTH | CF_BARRIER, CAP_BIT(IDLE), "", idle_run, idle_done},
     {"APPEND", BOTH | CF_MESSAGE | CF_TOUCH, 0, "mw", append_run, append_done},
-    {"SELECT", BOTH | CF_BARRIER | CF_TOUCH, 0, "m", select_run, select_done},
-    {"EXAMINE", BOTH | CF_BARRIER | CF_TOUCH, 0, "m", select_run, select_done},
+    {"SELECT", BOTH | CF_BARRIER | CF_TOUCH, 0, "mp", select_run, select_done},
+    {"EXAMINE", BOTH | CF_BARRIER | CF_TOUCH, 0, "mp", select_run, select_done},
     {"STATUS", BOTH, 0, "ml", status_run, NULL},
     {"UID SEARCH", SEARCHES | CF_UID, 0, "s", NULL, NULL},
     {"SEARCH", SEARCHES, 0, "s", NULL, NULL},
@@ -47,7 +47,7 @@ static const struct command commands[] = {
     {"NAMESPACE", BOTH | CF_BARRIER, 0, "", own_namespace, NULL},
     {"CAPABILITY", BOTH | CF_BARRIER, 0, "", own_capability, NULL},
     {"ID", BOTH | CF_BARRIER, 0, NULL, own_id, NULL},
-    {"ENABLE", BOTH | CF_BARRIER, 0, NULL, own_enable, NULL},
+    {"ENABLE", BOTH | CF_BARRIER, 0, NULL, own_enable, enable_done},
     {"COMPRESS", BOTH | CF_BARRIER, 0, NULL, own_compress, NULL},
     {"LOGOUT", BOTH | CF_BARRIER | CF_LOGOUT, 0, "", own_logout, NULL},
     {"LOGIN", BOTH | CF_BARRIER, 0, NULL, own_refuse_signed_in, NULL},
@@ -150,6 +150,9 @@ bool command_run(struct session *s)
         session_enter(s, S_OLD);
         return true;
     }
+    if (s->args.condstore)
+        session_enable(s, CAP_BIT(CONDSTORE));
+    host_enable(s, s->target);
     if (s->dest != s->target)
         return transfer_run(s);
     if (s->target == HOME_OLD && s->row->run != unselect_run &&
@@ -222,7 +225,12 @@ static bool command_translate(struct session *s)
     uint64_t caps = s->offered;
     if (s->side == HOME_OLD && s->old != NULL)
         caps &= front_caps_offer(imapc_caps(s->old));
-    const struct tr_view v = {s->view.map, caps, host_name, s};
+    const struct tr_view v = {.map = s->view.map,
+                              .caps = caps,
+                              .name_to_new = host_name,
+                              .arg = s,
+                              .enabled = s->enabled,
+                              .modseq = unit_modseq(s->unit)};
     s->target = s->dest = (s->row->flags & CF_SELECTED) != 0 ? s->side : HOME_NEW;
     if (s->row->grammar == NULL)
         return command_run(s);
@@ -357,6 +365,7 @@ struct flight *command_flight(struct session *s, enum unit_home side, uint32_t i
     f->side = side;
     f->id = id;
     f->row = s->row;
+    f->modseq = s->args.condstore;
     f->nothing = s->nothing ? "Done, there was no such message" : NULL;
     memcpy(f->tag, s->cmd.tag.p, s->cmd.tag.n);
     if (s->args.names > 0) {
@@ -372,6 +381,8 @@ bool command_forward(struct session *s)
 {
     struct imapc *c = session_host(s, s->target);
     uint32_t id;
+    if (s->args.by_uid) /* before the FETCH data: RFC 7162 3.2.6 */
+        reply_vanished_earlier(buf_slice(&s->args.vanished), session_out(s));
     if (s->nothing) {
         id = imapc_command(c, "NOOP");
     } else {

@@ -8,14 +8,16 @@
  * fuzz target holds them against each other).
  */
 #include "config.h"
+#include "front/modseq.h"
 #include "front/reply.h"
 #include <string.h>
 
-enum { MAX_LINE = 8192, GROWTH = 24 /* a number may become longer, twice at most */ };
+enum { MAX_LINE = 8192, GROWTH = 32 /* one UID and one mod-sequence may become longer */ };
 
 struct line {
     const uint8_t *p, *end; /* end: at the CR */
     uint8_t *out;
+    bool uid, modseq; /* it had one: another is left for the long way, since each may grow */
 };
 
 /* The run that the last UID was in: new in [lo, hi] is view = new + add (modulo 2^32). */
@@ -71,9 +73,9 @@ static bool number(struct line *l, uint32_t *out)
     return l->p > from && n > 0 && n <= UINT32_MAX && *from != '0';
 }
 
-static void put_number(struct line *l, uint32_t n)
+static void put_number(struct line *l, uint64_t n)
 {
-    uint8_t digits[10];
+    uint8_t digits[20];
     size_t i = sizeof(digits);
     do {
         digits[--i] = (uint8_t)('0' + n % 10);
@@ -120,20 +122,41 @@ static bool date(struct line *l)
     return true;
 }
 
-static bool item(struct line *l, const struct uidmap *m, struct run *r)
+/* Digits and both parentheses that follow. */
+static bool modseq(struct line *l, uint64_t shift)
 {
+    const uint8_t *from = l->p;
+    uint64_t n = 0;
+    while (l->p < l->end && *l->p >= '0' && *l->p <= '9' && l->p - from < 19)
+        n = n * 10 + (uint64_t)(*l->p++ - '0');
+    if (l->modseq || l->p == from || *from == '0' || !eat(l, ")", 1))
+        return false;
+    n = modseq_to_view(shift, n);
+    l->modseq = true;
+    put(l, "MODSEQ (", 8);
+    put_number(l, n);
+    put(l, ")", 1);
+    return n != 0;
+}
+
+static bool item(struct line *l, const struct reply_view *v, struct run *r)
+{
+    const struct uidmap *m = v->map;
     uint32_t n;
     if (eat(l, "UID ", 4)) {
-        if (!number(l, &n) || ((n < r->lo || n > r->hi) && !find_run(m, n, r)))
+        if (l->uid || !number(l, &n) || ((n < r->lo || n > r->hi) && !find_run(m, n, r)))
             return false;
+        l->uid = true;
         put(l, "UID ", 4);
-        put_number(l, n + r->add);
+        put_number(l, (uint32_t)(n + r->add));
         return true;
     }
     if (eat(l, "FLAGS (", 7))
         return flags(l);
     if (eat(l, "INTERNALDATE \"", 14))
         return date(l);
+    if (v->modseq && eat(l, "MODSEQ (", 8))
+        return modseq(l, v->modseq_shift);
     if (!eat(l, "RFC822.SIZE ", 12) || !number(l, &n))
         return false;
     put(l, "RFC822.SIZE ", 12);
@@ -141,7 +164,7 @@ static bool item(struct line *l, const struct uidmap *m, struct run *r)
     return true;
 }
 
-static bool translate(struct line *l, const struct uidmap *m, struct run *r)
+static bool translate(struct line *l, const struct reply_view *v, struct run *r)
 {
     uint32_t seq;
     if (!eat(l, "* ", 2) || !number(l, &seq) || !eat(l, " FETCH (", 8))
@@ -150,7 +173,7 @@ static bool translate(struct line *l, const struct uidmap *m, struct run *r)
     put_number(l, seq);
     put(l, " FETCH (", 8);
     for (;;) {
-        if (!item(l, m, r))
+        if (!item(l, v, r))
             return false;
         if (eat(l, ")", 1))
             break;
@@ -174,9 +197,9 @@ size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out)
         const uint8_t *lf = memchr(at, '\n', left < MAX_LINE ? left : MAX_LINE);
         if (lf == NULL || lf - at < 2 || lf[-1] != '\r')
             break;
-        struct line l = {at, lf - 1, buf_reserve(out, (size_t)(lf - at) + GROWTH)};
+        struct line l = {.p = at, .end = lf - 1, .out = buf_reserve(out, (size_t)(lf - at) + GROWTH)};
         uint8_t *from = l.out;
-        if (!translate(&l, v->map, &r))
+        if (!translate(&l, v, &r))
             break;
         buf_commit(out, (size_t)(l.out - from));
         used += (size_t)(lf - at) + 1;

@@ -29,6 +29,7 @@ bool state_old(struct session *s)
             s->old_failed_ms != 0 && session_now(s) - s->old_failed_ms < OLD_REST_SECONDS * 1000;
         if (!lately)
             s->old = session_connect_old(s);
+        s->host_enabled[HOME_OLD] = 0;
         if (s->old == NULL)
             return command_refuse(s, "[UNAVAILABLE] The old server cannot be reached", NULL);
         timer_start(&s->rest, OLD_REST_SECONDS * 1000);

@@ -81,24 +81,6 @@ bool own_namespace(struct session *s)
     return true;
 }
 
-/* RFC 5161. None of what is offered has to be enabled. */
-bool own_enable(struct session *s)
-{
-    struct imap_args a;
-    struct slice name;
-    imap_args_init(&a, s->cmd.args);
-    bool ok = imap_args_atom(&a, &name);
-    while (ok && !imap_args_done(&a))
-        ok = imap_args_atom(&a, &name);
-    if (!ok) {
-        session_bad(s, "Names of capabilities are expected");
-        return true;
-    }
-    session_printf(s, "* ENABLED\r\n");
-    session_ok(s, "Nothing had to be enabled");
-    return true;
-}
-
 bool own_logout(struct session *s)
 {
     if (s->cmd.args.n > 0) {

@@ -1,5 +1,6 @@
 /* Untagged data on its way to the client. See reply.h. */
 #include "config.h"
+#include "front/modseq.h"
 #include "front/reply.h"
 #include "wherry/imap/lex.h"
 
@@ -12,6 +13,7 @@ static const struct {
     {"LIST", REPLY_LIST},       {"STATUS", REPLY_STATUS}, {"RECENT", REPLY_PASS},
     {"SEARCH", REPLY_NUMBERS},  {"FLAGS", REPLY_PASS},    {"LSUB", REPLY_LIST},
     {"ESEARCH", REPLY_ESEARCH}, {"SORT", REPLY_NUMBERS},  {"THREAD", REPLY_THREAD},
+    {"VANISHED", REPLY_VANISHED}, {"ENABLED", REPLY_ENABLED},
 };
 
 enum { ITEM_OTHER, ITEM_UID, ITEM_MODSEQ };
@@ -49,11 +51,15 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
     r->depth = r->item = 0;
     r->value = r->emitted = r->closed = r->pass = false;
     r->num = in->num;
-    bool gathered = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ESEARCH;
-    bool mailbox = r->kind != REPLY_LIST && r->kind != REPLY_STATUS;
+    bool account =
+        r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED;
+    bool gathered = account || r->kind == REPLY_ESEARCH;
+    bool mailbox = !account;
     if (mailbox && (!v->open || (v->map == NULL && r->kind != REPLY_PASS)))
         r->kind = REPLY_DROP;
-    if (r->kind == REPLY_DROP || r->kind == REPLY_FETCH || gathered)
+    if (r->kind == REPLY_VANISHED && !v->vanished)
+        r->kind = REPLY_DROP;
+    if (r->kind == REPLY_DROP || r->kind == REPLY_FETCH || r->kind == REPLY_VANISHED || gathered)
         return;
     buf_put(out, "* ", 2);
     if (in->has_num) {
@@ -119,7 +125,9 @@ static void held_value(struct reply *r, const struct reply_view *v, const struct
         if (uid != 0)
             put_item(r, out, "UID ", uid, "");
     } else if (t->kind == TOK_ATOM && v->modseq && slice_u64(t->text, &n) == 0) {
-        put_item(r, out, "MODSEQ (", n + v->modseq_shift, ")");
+        n = modseq_to_view(v->modseq_shift, n);
+        if (n != 0)
+            put_item(r, out, "MODSEQ (", n, ")");
     }
 }
 
@@ -157,8 +165,24 @@ static void fetch_tok(struct reply *r, const struct reply_view *v, const struct 
         r->value = false;
 }
 
-/* Of SEARCH, SORT and THREAD. What follows in parentheses after SEARCH is a mod-sequence (RFC
- * 7162 3.1.5). */
+/* "(MODSEQ 5)" after the numbers of SEARCH and SORT (RFC 7162 3.1.5). */
+static void number_modseq(struct reply *r, const struct reply_view *v, const struct tok *t,
+                          struct buf *out)
+{
+    uint64_t n = 0;
+    if (r->item == ITEM_MODSEQ && r->depth == 1 && v->modseq && slice_u64(t->text, &n) == 0)
+        n = modseq_to_view(v->modseq_shift, n);
+    else
+        n = 0;
+    r->item = slice_is_nocase(t->text, "MODSEQ") ? ITEM_MODSEQ : ITEM_OTHER;
+    if (n == 0)
+        return;
+    buf_puts(out, " (MODSEQ ");
+    reply_put_num(out, n);
+    buf_putc(out, ')');
+}
+
+/* Of SEARCH, SORT and THREAD. */
 static void number_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
                        struct buf *out)
 {
@@ -172,8 +196,12 @@ static void number_tok(struct reply *r, const struct reply_view *v, const struct
             r->depth--;
         return;
     }
-    if (t->kind != TOK_ATOM || (!thread && r->depth > 0))
+    if (t->kind != TOK_ATOM)
         return;
+    if (!thread && r->depth > 0) {
+        number_modseq(r, v, t, out);
+        return;
+    }
     uint32_t n = 0;
     if (v->uid_numbers)
         n = to_view(r, v, t);
@@ -184,6 +212,22 @@ static void number_tok(struct reply *r, const struct reply_view *v, const struct
     if (t->space)
         buf_putc(out, ' ');
     reply_put_num(out, n);
+}
+
+/* [(EARLIER)] set. Nothing is shown where the view has none of them. */
+static void vanished_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
+                         struct buf *out)
+{
+    size_t mark = out->len;
+    if (t->kind == TOK_OPEN)
+        r->value = true;
+    if (t->kind != TOK_ATOM || !t->space || r->closed)
+        return;
+    buf_puts(out, r->value ? "* VANISHED (EARLIER) " : "* VANISHED ");
+    r->closed = true; /* one set */
+    r->emitted = uidmap_set_to_view(v->map, t->text, out) > 0;
+    if (!r->emitted)
+        buf_truncate(out, mark);
 }
 
 static void feed_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
@@ -202,7 +246,11 @@ static void feed_tok(struct reply *r, const struct reply_view *v, const struct t
     case REPLY_THREAD:
         number_tok(r, v, t, out);
         break;
+    case REPLY_VANISHED:
+        vanished_tok(r, v, t, out);
+        break;
     case REPLY_DROP:
+    case REPLY_ENABLED:
     case REPLY_ESEARCH:
     case REPLY_LIST:
     case REPLY_STATUS:
@@ -216,7 +264,8 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
         begin(r, v, in, out);
         return;
     }
-    bool shown = r->kind == REPLY_PASS || r->kind == REPLY_FETCH || r->kind == REPLY_NUMBERS ||
+    bool waits = r->kind == REPLY_FETCH || r->kind == REPLY_VANISHED;
+    bool shown = waits || r->kind == REPLY_PASS || r->kind == REPLY_NUMBERS ||
                  r->kind == REPLY_THREAD;
     if (!shown)
         return;
@@ -226,7 +275,7 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
         if (r->pass)
             buf_put_slice(out, in->bytes);
     } else if (in->kind == RESP_END) {
-        if (r->kind != REPLY_FETCH || r->emitted)
+        if (!waits || r->emitted)
             buf_put(out, "\r\n", 2);
     }
 }
@@ -265,8 +314,11 @@ static int esearch_pair(const struct reply_view *v, bool uid, struct slice name,
             buf_truncate(out, mark);
         return rc < 0 ? E_PROTO : 0;
     } else if (slice_is_nocase(name, "MODSEQ") && v->modseq && slice_u64(value, &modseq) == 0) {
+        modseq = modseq_to_view(v->modseq_shift, modseq);
+        if (modseq == 0)
+            return 0;
         buf_puts(out, " MODSEQ ");
-        reply_put_num(out, modseq + v->modseq_shift);
+        reply_put_num(out, modseq);
     }
     return 0;
 }
@@ -300,4 +352,20 @@ int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out
 bad:
     buf_truncate(out, mark);
     return E_PROTO;
+}
+
+enum { VANISHED_LINE = 8000 };
+
+void reply_vanished_earlier(struct slice set, struct buf *out)
+{
+    while (set.n > 0) {
+        size_t n = set.n;
+        if (n > VANISHED_LINE)
+            for (n = VANISHED_LINE; n > 0 && set.p[n] != ',';)
+                n--;
+        buf_puts(out, "* VANISHED (EARLIER) ");
+        buf_put(out, set.p, n);
+        buf_puts(out, "\r\n");
+        set = n < set.n ? slice_make(set.p + n + 1, set.n - n - 1) : slice_str("");
+    }
 }

@@ -19,6 +19,8 @@ enum reply_kind {
     REPLY_FETCH,   /* items; UID and MODSEQ change */
     REPLY_NUMBERS, /* SEARCH, SORT */
     REPLY_THREAD,
+    REPLY_VANISHED, /* a set of UIDs */
+    REPLY_ENABLED,  /* gathered for the session */
     REPLY_ESEARCH, /* gathered, then reply_esearch() */
     REPLY_LIST,    /* gathered for the session: LIST, LSUB */
     REPLY_STATUS   /* gathered for the session */
@@ -28,7 +30,9 @@ struct reply_view {
     bool open; /* a mailbox is selected, or just being selected; else its data is dropped */
     const struct uidmap *map; /* of it; NULL while it is not known */
     uint64_t modseq_shift;
-    bool modseq;             /* the client may see mod-sequences */
+    bool highest;            /* it may see HIGHESTMODSEQ: CONDSTORE was offered (RFC 7162 3.1.2) */
+    bool modseq;             /* and the mod-sequences of messages: it knows what they are */
+    bool vanished;           /* it enabled QRESYNC */
     bool uid_numbers;        /* the search in flight is a UID one */
     struct slice search_tag; /* the client's tag of it, for ESEARCH */
 };
@@ -65,6 +69,9 @@ size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out);
 /* A gathered ESEARCH (what follows the name), appended to out with its CRLF. E_PROTO: malformed,
  * nothing appended. */
 int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out) MUST_USE;
+
+/* "* VANISHED (EARLIER) set" with a set of the view, in lines of bearable length. */
+void reply_vanished_earlier(struct slice set, struct buf *out);
 
 /* ---- response codes ---- */
 

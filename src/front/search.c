@@ -1,7 +1,7 @@
 /*
- * Search programs (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5256): every key is known by name with
+ * Search programs (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 5256, RFC 5267, RFC 7162): every key is known by name with
  * the kinds of its arguments, since only so can a UID set be told from a subject that looks like
- * one. Everything but UID sets is copied. A key that is not in the table is refused: it might carry
+ * one. Everything but UID sets and mod-sequences is copied. A key that is not in the table is refused: it might carry
  * a UID or a mod-sequence.
  */
 #include "config.h"
@@ -11,7 +11,7 @@
 
 enum { MAX_DEPTH = 40 };
 
-/* v: one value as it is, u: set of UIDs, k: another key */
+/* v: one value as it is, u: set of UIDs, k: another key, m: mod-sequence */
 struct search_key {
     const char *name, *args;
     uint64_t needs; /* capability that must have been offered, 0: none */
@@ -53,6 +53,7 @@ static const struct search_key keys[] = {
     {"UNFLAGGED", "", 0},
     {"UNKEYWORD", "v", 0},
     {"UNSEEN", "", 0},
+    {"MODSEQ", "m", CAP_BIT(CONDSTORE)},
     {"OLDER", "v", CAP_BIT(WITHIN)},
     {"YOUNGER", "v", CAP_BIT(WITHIN)},
 };
@@ -86,6 +87,10 @@ static enum tr search_uid(const struct tr_view *v, struct imap_args *a, const st
         buf_putc(&out->text, ' ');
     size_t mark = out->text.len;
     buf_puts(&out->text, "UID ");
+    if (tr_is_saved(v, &t)) {
+        buf_puts(&out->text, "$");
+        return TR_OK;
+    }
     int rc = uidmap_set_to_new(v->map, t.text, &out->text);
     if (rc < 0)
         return tr_bad(out, "Set of UIDs expected");
@@ -93,6 +98,27 @@ static enum tr search_uid(const struct tr_view *v, struct imap_args *a, const st
         buf_truncate(&out->text, mark);
         buf_puts(&out->text, "NOT ALL");
     }
+    return TR_OK;
+}
+
+/* ["/flags/…" priv|shared|all] number (RFC 7162 3.1.5) */
+static enum tr search_modseq(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+{
+    struct tok t;
+    uint64_t n;
+    bool ok = imap_args_tok(a, &t) && t.space;
+    if (ok && t.kind == TOK_QUOTED) {
+        tr_put(&out->text, &t);
+        ok = imap_args_tok(a, &t) && t.space && t.kind == TOK_ATOM;
+        if (ok)
+            tr_put(&out->text, &t);
+        ok = ok && imap_args_tok(a, &t) && t.space;
+    }
+    if (!ok || t.kind != TOK_ATOM || slice_u64(t.text, &n) != 0 || n > INT64_MAX)
+        return tr_bad(out, "Mod-sequence expected");
+    n = modseq_to_new(&v->modseq, MODSEQ_FROM, n);
+    buf_printf(&out->text, " %llu", (unsigned long long)n);
+    out->condstore = true;
     return TR_OK;
 }
 
@@ -117,7 +143,7 @@ static enum tr search_key(const struct tr_view *v, struct imap_args *a, struct t
         return tr_bad(out, "Search key expected");
     const struct search_key *k = key_find(t.text, v->caps);
     if (k == NULL) {
-        if (!imap_set_valid(t.text))
+        if (!imap_set_valid(t.text) && !tr_is_saved(v, &t))
             return tr_bad(out, "Unknown search key");
         tr_put(&out->text, &t);
         return TR_OK;
@@ -125,6 +151,8 @@ static enum tr search_key(const struct tr_view *v, struct imap_args *a, struct t
     if (k->args[0] == 'u')
         return search_uid(v, a, &t, out);
     tr_put(&out->text, &t);
+    if (k->args[0] == 'm')
+        return search_modseq(v, a, out);
     for (const char *p = k->args; *p != '\0'; p++) {
         enum tr r = *p == 'k' ? search_key(v, a, out, depth + 1, false) : search_value(a, out);
         if (r != TR_OK)
@@ -154,8 +182,8 @@ static enum tr search_keys(const struct tr_view *v, struct imap_args *a, struct 
     }
 }
 
-/* RETURN (…) of RFC 4731; SAVE is not known here. */
-static enum tr search_return(struct imap_args *a, struct tr_out *out)
+/* RETURN (…) of RFC 4731 and RFC 5182. */
+static enum tr search_return(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     static const char *const options[] = {"MIN", "MAX", "ALL", "COUNT"};
     struct tok t;
@@ -169,6 +197,8 @@ static enum tr search_return(struct imap_args *a, struct tr_out *out)
         bool ok = false;
         for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
             ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, options[i]));
+        if (t.kind == TOK_ATOM && slice_is_nocase(t.text, "SAVE"))
+            ok = (v->caps & CAP_BIT(SEARCHRES)) != 0;
         if (!ok)
             return tr_bad(out, "Unknown RETURN option");
     }
@@ -185,25 +215,33 @@ static enum tr search_program(const struct tr_view *v, struct imap_args *a, stru
     return search_keys(v, a, out, 0, false);
 }
 
+/* RETURN (…) if it is there and known; *any tells. */
+static enum tr maybe_return(const struct tr_view *v, uint64_t needs, struct imap_args *a,
+                            struct tr_out *out, bool *any)
+{
+    struct tok t;
+    *any = imap_args_peek(a, &t) && slice_is_nocase(t.raw, "RETURN") && (v->caps & needs) != 0;
+    if (!*any)
+        return TR_OK;
+    if (!imap_args_tok(a, &t))
+        return tr_bad(out, "RETURN options expected");
+    tr_put(&out->text, &t);
+    return search_return(v, a, out);
+}
+
 enum tr tr_search(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
-    bool first = true;
-    if (imap_args_peek(a, &t) && slice_is_nocase(t.raw, "RETURN") &&
-        (v->caps & CAP_BIT(ESEARCH)) != 0) {
-        if (!imap_args_tok(a, &t))
-            return tr_bad(out, "RETURN options expected");
-        tr_put(&out->text, &t);
-        enum tr r = search_return(a, out);
-        if (r != TR_OK)
-            return r;
-        first = false;
-    }
+    bool first, returns;
+    enum tr r = maybe_return(v, CAP_BIT(ESEARCH), a, out, &returns);
+    if (r != TR_OK)
+        return r;
+    first = !returns;
     if (imap_args_peek(a, &t) && slice_is_nocase(t.raw, "CHARSET")) {
         if (!imap_args_tok(a, &t))
             return tr_bad(out, "Charset expected");
         tr_put(&out->text, &t);
-        enum tr r = search_value(a, out);
+        r = search_value(a, out);
         if (r != TR_OK)
             return r;
         first = false;
@@ -214,7 +252,11 @@ enum tr tr_search(const struct tr_view *v, struct imap_args *a, struct tr_out *o
 enum tr tr_sort(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
-    if (!imap_args_tok(a, &t) || t.kind != TOK_OPEN)
+    bool returns;
+    enum tr r = maybe_return(v, CAP_BIT(ESORT), a, out, &returns);
+    if (r != TR_OK)
+        return r;
+    if (!imap_args_tok(a, &t) || t.kind != TOK_OPEN || t.space != returns)
         return tr_bad(out, "Sort criteria expected");
     tr_put(&out->text, &t);
     do {
@@ -222,7 +264,7 @@ enum tr tr_sort(const struct tr_view *v, struct imap_args *a, struct tr_out *out
             return tr_bad(out, "Sort criteria expected");
         tr_put(&out->text, &t);
     } while (t.kind != TOK_CLOSE);
-    enum tr r = search_value(a, out);
+    r = search_value(a, out);
     return r == TR_OK ? search_program(v, a, out, false) : r;
 }
 

@@ -18,12 +18,48 @@ void session_deselect(struct session *s)
     s->selecting = (struct selecting){.on = false};
 }
 
+struct modseq unit_modseq(const struct unit *u)
+{
+    if (u == NULL)
+        return (struct modseq){.shift = 0};
+    const struct store_unit *r = unit_record(u);
+    return (struct modseq){.shift = r->modseq_shift,
+                           .old = r->old_modseq,
+                           .new = r->new_modseq,
+                           .complete = r->left_behind == 0};
+}
+
+/* (QRESYNC (…)) or (CONDSTORE), as the host takes it. */
+static void put_params(struct session *s)
+{
+    const struct tr_view v = {.map = s->view.map, .modseq = unit_modseq(s->touch)};
+    struct buf *out = &s->args.text;
+    uint32_t view = 0, host = s->args.select.uidvalidity;
+    if ((imapc_caps(session_host(s, s->side)) & CAP_BIT(CONDSTORE)) == 0 || !s->args.condstore)
+        return;
+    if (s->side == HOME_OLD) {
+        view = host;
+    } else if (s->touch != NULL) {
+        view = unit_record(s->touch)->view_uidvalidity;
+        host = unit_record(s->touch)->new_uidvalidity;
+    }
+    buf_putc(out, ' ');
+    bool ours = (s->host_enabled[s->side] & CAP_BIT(QRESYNC)) != 0;
+    s->selecting.qresync =
+        ours && tr_select_put(&v, &s->args.select, view, host, out, &s->args.vanished);
+    if (!s->selecting.qresync)
+        buf_puts(out, "(CONDSTORE)");
+}
+
 bool select_run(struct session *s)
 {
     struct err e = {0};
-    if (s->side != s->target)
+    bool elsewhere = s->side != s->target && session_selected(s);
+    if (elsewhere)
         host_leave_mailbox(s);
     session_deselect(s);
+    if (elsewhere && (s->enabled & CAP_BIT(CONDSTORE)) != 0) /* its host cannot say it */
+        buf_puts(&s->held, "* OK [CLOSED] The other mailbox was left\r\n");
     s->side = s->target;
     s->selecting.on = true;
     s->selecting.unit = s->touch;
@@ -34,6 +70,7 @@ bool select_run(struct session *s)
         s->view.map = unit_map(s->touch, &e);
         s->view.modseq_shift = unit_record(s->touch)->modseq_shift;
     }
+    put_params(s);
     return command_forward(s);
 }
 
@@ -64,6 +101,34 @@ static int adopt(struct session *s, struct flight *f, struct err *e)
     return 0;
 }
 
+/* Which mailbox it is is certain: what was held goes out. */
+static void begin_view(struct session *s)
+{
+    uint32_t uidnext = s->selecting.uidnext;
+    s->selecting.on = false;
+    buf_put_slice(&s->out, buf_slice(&s->held));
+    buf_clear(&s->held);
+    session_printf(s, "* OK [UIDVALIDITY %lu] UIDs valid\r\n", (unsigned long)s->view_uidvalidity);
+    if (uidnext != 0)
+        session_printf(s, "* OK [UIDNEXT %lu] Predicted next UID\r\n",
+                       (unsigned long)uidmap_next_to_view(s->view.map, uidnext));
+    reply_vanished_earlier(buf_slice(&s->args.vanished), session_out(s));
+}
+
+void select_known(struct session *s)
+{
+    struct err e = {0};
+    const struct unit *u = s->selecting.unit;
+    if (!s->selecting.qresync)
+        return;
+    if (s->side == HOME_NEW &&
+        (u == NULL || s->view.map == NULL || unit_record(u)->view_uidvalidity == 0 ||
+         unit_record(u)->new_uidvalidity != s->selecting.uidvalidity))
+        return;
+    if (adopt(s, NULL, &e) == 0)
+        begin_view(s);
+}
+
 void select_done(struct session *s, struct flight *f, const struct resp *r)
 {
     struct err e = {0};
@@ -72,8 +137,7 @@ void select_done(struct session *s, struct flight *f, const struct resp *r)
         upstream_put_tagged(s, f, r, session_out(s));
         return;
     }
-    uint32_t uidnext = s->selecting.uidnext;
-    if (adopt(s, f, &e) != 0) {
+    if (s->selecting.on && adopt(s, f, &e) != 0) {
         host_leave_mailbox(s);
         session_deselect(s);
         log_event(worker_log(s->env->worker), LOG_WARN, "select_failed",
@@ -85,13 +149,11 @@ void select_done(struct session *s, struct flight *f, const struct resp *r)
         buf_free(&text);
         return;
     }
-    s->selecting.on = false;
     s->read_only = slice_is_nocase(r->code, "READ-ONLY");
-    buf_put_slice(&s->out, buf_slice(&s->held));
-    session_printf(s, "* OK [UIDVALIDITY %lu] UIDs valid\r\n", (unsigned long)s->view_uidvalidity);
-    if (uidnext != 0)
-        session_printf(s, "* OK [UIDNEXT %lu] Predicted next UID\r\n",
-                       (unsigned long)uidmap_next_to_view(s->view.map, uidnext));
+    if (s->selecting.on)
+        begin_view(s);
+    if (s->view.highest && !s->selecting.modseq_told)
+        session_printf(s, "* OK [NOMODSEQ] Mod-sequences are not kept here\r\n");
     upstream_put_tagged(s, f, r, session_out(s));
 }
 
@@ -108,7 +170,7 @@ bool unselect_run(struct session *s)
 
 void close_done(struct session *s, struct flight *f, const struct resp *r)
 {
+    upstream_put_tagged(s, f, r, session_out(s));
     if (r->cond == COND_OK)
         session_deselect(s);
-    upstream_put_tagged(s, f, r, session_out(s));
 }

@@ -90,6 +90,7 @@ struct flight {
     const struct command *row;
     const char *nothing; /* sent as NOOP since nothing was mapped: the text to answer with */
     bool answered;       /* STATUS: its data came */
+    bool modseq;         /* STATUS: it asks for HIGHESTMODSEQ */
     bool silent;         /* its end is no news for the client, whatever becomes of its host */
     struct buf view_name, new_name; /* the last mailbox it names */
     char tag[];
@@ -109,6 +110,8 @@ struct selecting {
     bool on;
     struct unit *unit;             /* NULL: one that is not known yet */
     uint32_t uidvalidity, uidnext; /* as the new host said, 0: it did not */
+    bool qresync;                  /* it may bring a line for each message, too many to hold */
+    bool modseq_told;              /* HIGHESTMODSEQ or NOMODSEQ came */
 };
 
 enum append_phase {
@@ -170,6 +173,9 @@ struct session {
     struct imapc *old, *new_; /* DESIGN section 4: two upstreams */
     uint64_t old_failed_ms;   /* 0: never failed */
     uint64_t offered;         /* capabilities */
+    uint64_t enabled;         /* by the client */
+    uint64_t enabling, enable_told; /* ENABLE in flight: what it asks for, what the host granted */
+    uint64_t host_enabled[HOME_NEW + 1]; /* what the connection was told */
 
     /* the command being worked on; its slices belong to the reader */
     struct cmd cmd;
@@ -233,6 +239,13 @@ void host_look_at_old(struct session *s);
 /* It failed: commands in flight there are answered. */
 void host_lost_old(struct session *s, const struct err *e);
 void host_lost_new(struct session *s, const struct err *e);
+
+/* ---- enable.c ---- */
+/* The client knows these extensions. */
+void session_enable(struct session *s, uint64_t bits);
+/* Tells the host what the client enabled, unless it was told. Before a command is sent there. */
+void host_enable(struct session *s, enum unit_home side);
+void enabled_line(struct session *s, enum unit_home side, struct slice names);
 
 /* ---- say.c: lines of our own ---- */
 struct buf *session_out(struct session *s); /* where a line may be written now */
@@ -304,6 +317,7 @@ bool own_capability(struct session *s);
 bool own_id(struct session *s);
 bool own_namespace(struct session *s);
 bool own_enable(struct session *s);
+void enable_done(struct session *s, struct flight *f, const struct resp *r);
 bool own_logout(struct session *s);
 bool own_compress(struct session *s);
 bool own_refuse_signed_in(struct session *s);
@@ -311,6 +325,9 @@ bool idle_run(struct session *s);
 void idle_go(struct session *s);
 void idle_done(struct session *s, struct flight *f, const struct resp *r);
 bool select_run(struct session *s);
+/* UIDVALIDITY came: where it is the one on record, what follows need not wait for the end. */
+void select_known(struct session *s);
+struct modseq unit_modseq(const struct unit *u); /* u may be NULL */
 void select_done(struct session *s, struct flight *f, const struct resp *r);
 bool unselect_run(struct session *s);
 void close_done(struct session *s, struct flight *f, const struct resp *r);

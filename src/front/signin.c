@@ -107,6 +107,7 @@ bool state_mirror(struct session *s)
 static void entered(struct session *s)
 {
     s->offered = front_caps_offer(imapc_caps(s->new_));
+    session_enable(s, 0);
     /* A search may take a host minutes. The client would wait for it there, too; a host that is
      * gone shows by TCP. */
     imapc_set_patient(s->new_, true);

@@ -4,7 +4,31 @@
  */
 #include "config.h"
 #include "front/session.h"
+#include "wherry/imap/caps.h"
 #include <string.h>
+
+/* A host that keeps no mod-sequences may refuse the word. */
+static void drop_modseq(struct session *s)
+{
+    struct slice text = buf_slice(&s->args.text);
+    struct buf out = {0};
+    struct imap_args a;
+    struct tok t;
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != '(')
+        at--;
+    buf_put(&out, text.p, at);
+    imap_args_init(&a, slice_make(text.p + at, text.n - at));
+    while (imap_args_tok(&a, &t) && t.kind == TOK_ATOM) {
+        if (slice_is_nocase(t.text, "HIGHESTMODSEQ"))
+            continue;
+        buf_puts(&out, out.len > at ? " " : "");
+        buf_put_slice(&out, t.text);
+    }
+    buf_puts(&out, out.len > at ? ")" : "MESSAGES)");
+    buf_free(&s->args.text);
+    s->args.text = out;
+}
 
 bool status_run(struct session *s)
 {
@@ -13,6 +37,8 @@ bool status_run(struct session *s)
         session_no(s, "[CANNOT] That name holds mailboxes, but no messages");
         return true;
     }
+    if (s->args.condstore && (imapc_caps(session_host(s, s->target)) & CAP_BIT(CONDSTORE)) == 0)
+        drop_modseq(s);
     return command_forward(s);
 }
 
@@ -38,9 +64,12 @@ struct status_view {
     enum unit_home side;
     const struct uidmap *map;
     uint32_t uidvalidity;
+    uint64_t modseq_shift;
+    bool modseq; /* CONDSTORE was offered */
+    bool modseq_told;
 };
 
-static void put_pair(const struct status_view *v, struct slice name, uint64_t n, struct buf *out,
+static void put_pair(struct status_view *v, struct slice name, uint64_t n, struct buf *out,
                      bool *first)
 {
     bool pass = slice_is_nocase(name, "MESSAGES") || slice_is_nocase(name, "RECENT") ||
@@ -54,6 +83,11 @@ static void put_pair(const struct status_view *v, struct slice name, uint64_t n,
         if (v->side == HOME_NEW)
             n = v->uidvalidity;
         pass = n != 0;
+    } else if (slice_is_nocase(name, "HIGHESTMODSEQ") && v->modseq &&
+               (v->side == HOME_OLD || v->map != NULL)) {
+        if (v->side == HOME_NEW)
+            n = modseq_to_view(v->modseq_shift, n);
+        pass = v->modseq_told = true;
     }
     if (!pass)
         return;
@@ -67,7 +101,7 @@ static void put_pair(const struct status_view *v, struct slice name, uint64_t n,
 
 /* Walks "(NAME n NAME n)"; with find set only that number is wanted, else all go to out. */
 static bool walk_pairs(struct slice list, const char *find, uint64_t *found,
-                       const struct status_view *v, struct buf *out)
+                       struct status_view *v, struct buf *out)
 {
     struct imap_args a;
     struct tok t;
@@ -107,6 +141,7 @@ static void look_up(struct session *s, struct flight *f, struct slice pairs, str
     }
     v->map = unit_map(u, &e);
     v->uidvalidity = unit_record(u)->view_uidvalidity;
+    v->modseq_shift = unit_record(u)->modseq_shift;
 }
 
 void status_line(struct session *s, enum unit_home side, struct slice line)
@@ -123,7 +158,7 @@ void status_line(struct session *s, enum unit_home side, struct slice line)
     struct slice pairs = a.rest;
     if (pairs.n > 0 && pairs.p[0] == ' ')
         pairs = slice_make(pairs.p + 1, pairs.n - 1);
-    struct status_view v = {.side = side};
+    struct status_view v = {.side = side, .modseq = s->view.highest};
     if (side == HOME_NEW)
         look_up(s, f, pairs, &v);
     struct buf *out = session_out(s);
@@ -135,6 +170,9 @@ void status_line(struct session *s, enum unit_home side, struct slice line)
         buf_put_slice(out, buf_slice(&f->view_name));
     }
     buf_puts(out, " (");
+    mark = out->len;
     (void)walk_pairs(pairs, NULL, NULL, &v, out);
+    if (f->modseq && !v.modseq_told) /* RFC 7162 3.1.7: none are kept */
+        buf_puts(out, out->len > mark ? " HIGHESTMODSEQ 0" : "HIGHESTMODSEQ 0");
     buf_puts(out, ")\r\n");
 }

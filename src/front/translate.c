@@ -20,6 +20,12 @@ void tr_clear(struct tr_out *out)
     }
     out->names = 0;
     out->error = NULL;
+    out->uids = (struct slice){0};
+    out->by_uid = false;
+    out->condstore = false;
+    buf_free(&out->select.known);
+    out->select = (struct tr_select){.condstore = false};
+    buf_free(&out->vanished);
 }
 
 void tr_put(struct buf *out, const struct tok *t)
@@ -42,10 +48,17 @@ void tr_decode(struct buf *out, const struct tok *t)
         buf_put_slice(out, t->text);
 }
 
-static enum tr arg_seq(struct imap_args *a, struct tr_out *out)
+/* What the last search kept (RFC 5182). The host has it, as the messages that it means. */
+bool tr_is_saved(const struct tr_view *v, const struct tok *t)
+{
+    return t->kind == TOK_ATOM && (v->caps & CAP_BIT(SEARCHRES)) != 0 && slice_is(t->text, "$");
+}
+
+static enum tr arg_seq(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
-    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM || !imap_set_valid(t.text))
+    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM ||
+        (!imap_set_valid(t.text) && !tr_is_saved(v, &t)))
         return tr_bad(out, "Sequence set expected");
     tr_put(&out->text, &t);
     return TR_OK;
@@ -54,8 +67,16 @@ static enum tr arg_seq(struct imap_args *a, struct tr_out *out)
 static enum tr arg_uid(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
-    if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM || !imap_set_valid(t.text) || v->map == NULL)
+    bool ok = imap_args_tok(a, &t) && t.kind == TOK_ATOM && v->map != NULL;
+    bool saved = ok && tr_is_saved(v, &t);
+    if (!ok || (!saved && !imap_set_valid(t.text)))
         return tr_bad(out, "Set of UIDs expected");
+    out->by_uid = true;
+    if (saved) {
+        tr_put(&out->text, &t);
+        return TR_OK;
+    }
+    out->uids = t.text;
     if (t.space)
         buf_putc(&out->text, ' ');
     int rc = uidmap_set_to_new(v->map, t.text, &out->text);
@@ -90,7 +111,7 @@ static enum tr arg_mailbox(const struct tr_view *v, struct imap_args *a, struct 
 
 /* What may be fetched. Items that only some servers know could carry names or numbers of the new
  * host. */
-static bool fetch_item_known(struct slice item)
+static bool fetch_item_known(const struct tr_view *v, struct slice item, struct tr_out *out)
 {
     static const char *const whole[] = {"ALL",         "FAST",         "FULL",   "ENVELOPE",
                                         "FLAGS",       "INTERNALDATE", "RFC822", "RFC822.HEADER",
@@ -100,6 +121,8 @@ static bool fetch_item_known(struct slice item)
     for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
         if (slice_is_nocase(item, whole[i]))
             return true;
+    if (slice_is_nocase(item, "MODSEQ"))
+        return out->condstore = (v->caps & CAP_BIT(CONDSTORE)) != 0;
     for (size_t i = 0; i < sizeof(section) / sizeof(*section); i++) {
         struct slice want = slice_str(section[i]);
         if (item.n > want.n && slice_eq_nocase(slice_make(item.p, want.n), want))
@@ -108,7 +131,7 @@ static bool fetch_item_known(struct slice item)
     return false;
 }
 
-static enum tr arg_fetch(struct imap_args *a, struct tr_out *out)
+static enum tr arg_fetch(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
     if (!imap_args_tok(a, &t))
@@ -116,24 +139,30 @@ static enum tr arg_fetch(struct imap_args *a, struct tr_out *out)
     bool list = t.kind == TOK_OPEN;
     tr_put(&out->text, &t);
     if (!list)
-        return t.kind == TOK_ATOM && fetch_item_known(t.text) ? TR_OK
-                                                              : tr_bad(out, "Unknown FETCH item");
+        return t.kind == TOK_ATOM && fetch_item_known(v, t.text, out)
+                   ? TR_OK
+                   : tr_bad(out, "Unknown FETCH item");
     unsigned n = 0;
     while (imap_args_tok(a, &t)) {
         tr_put(&out->text, &t);
         if (t.kind == TOK_CLOSE)
             return n > 0 ? TR_OK : tr_bad(out, "FETCH items expected");
-        if (t.kind != TOK_ATOM || !fetch_item_known(t.text))
+        if (t.kind != TOK_ATOM || !fetch_item_known(v, t.text, out))
             return tr_bad(out, "Unknown FETCH item");
         n++;
     }
     return tr_bad(out, "Closing parenthesis expected");
 }
 
-static enum tr arg_store(struct imap_args *a, struct tr_out *out)
+static enum tr arg_store(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     static const char *const actions[] = {"FLAGS", "FLAGS.SILENT"};
     struct tok t;
+    if (imap_args_peek(a, &t) && t.kind == TOK_OPEN) {
+        enum tr r = tr_unchanged_since(v, a, out);
+        if (r != TR_OK)
+            return r;
+    }
     if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM)
         return tr_bad(out, "FLAGS, +FLAGS or -FLAGS expected");
     struct slice name = t.text;
@@ -159,7 +188,7 @@ static enum tr arg_store(struct imap_args *a, struct tr_out *out)
     return TR_OK;
 }
 
-static enum tr arg_status(struct imap_args *a, struct tr_out *out)
+static enum tr arg_status(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     static const char *const known[] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"};
     struct tok t;
@@ -174,6 +203,8 @@ static enum tr arg_status(struct imap_args *a, struct tr_out *out)
         bool ok = false;
         for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
             ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, known[i]));
+        if (t.kind == TOK_ATOM && slice_is_nocase(t.text, "HIGHESTMODSEQ"))
+            ok = out->condstore = (v->caps & CAP_BIT(CONDSTORE)) != 0;
         if (!ok)
             return tr_bad(out, "Unknown STATUS item");
         n++;
@@ -211,17 +242,21 @@ static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a,
 {
     switch (kind) {
     case 'q':
-        return arg_seq(a, out);
+        return arg_seq(v, a, out);
     case 'u':
         return arg_uid(v, a, out);
     case 'm':
         return arg_mailbox(v, a, out);
     case 'i':
-        return arg_fetch(a, out);
+        return arg_fetch(v, a, out);
     case 'a':
-        return arg_store(a, out);
+        return arg_store(v, a, out);
     case 'l':
-        return arg_status(a, out);
+        return arg_status(v, a, out);
+    case 'c':
+        return tr_changed_since(v, a, out);
+    case 'p':
+        return tr_select_params(v, a, out);
     case 'w':
         return arg_append(a, out);
     case 's':

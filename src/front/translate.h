@@ -8,7 +8,8 @@
  *
  *   q  sequence set, passed on           u  set of UIDs, translated
  *   m  mailbox name, translated          i  FETCH items (what is not known is refused)
- *   a  action and flags of STORE         l  list of STATUS items
+ *   a  STORE: [modifier] action flags    l  list of STATUS items
+ *   c  [(CHANGEDSINCE …)] of FETCH       p  [(CONDSTORE QRESYNC …)] of SELECT
  *   s  search program to the end         o  SORT: criteria, charset, search keys
  *   t  THREAD: algorithm, charset, search keys
  *   w  what stands between name and message of APPEND
@@ -20,6 +21,7 @@
 #define WHERRY_FRONT_TRANSLATE_H
 
 #include <stdbool.h>
+#include "front/modseq.h"
 #include "wherry/imap/lex.h"
 #include "wherry/imap/uidmap.h"
 
@@ -35,6 +37,16 @@ struct tr_view {
     uint64_t caps;            /* what the client was offered, as CAP_BITs */
     int (*name_to_new)(void *arg, struct slice view, struct buf *out); /* 0 or an error */
     void *arg;
+    uint64_t enabled;     /* what the client enabled, as CAP_BITs */
+    struct modseq modseq; /* of the selected mailbox */
+};
+
+/* The parameters of SELECT: what becomes of them is known only when the mailbox is. */
+struct tr_select {
+    bool condstore, qresync;
+    uint32_t uidvalidity;
+    uint64_t modseq;
+    struct buf known; /* set of UIDs of the view; empty: all */
 };
 
 struct tr_out {
@@ -42,13 +54,30 @@ struct tr_out {
     struct buf view_name[2], new_name[2]; /* the mailboxes named, decoded, in order */
     unsigned names;
     const char *error; /* static */
+    bool by_uid;       /* the messages are named by UIDs, */
+    struct slice uids; /* these, as the client gave them, borrowed; none: the saved ones */
+    bool condstore;    /* who says this knows mod-sequences (RFC 7162 3.1) */
+    struct tr_select select;
+    struct buf vanished; /* UIDs of the view to be told as VANISHED (EARLIER) */
 };
 
 enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice args,
                    struct tr_out *out);
 void tr_clear(struct tr_out *out); /* leaves it empty and usable */
 
-/* ---- between translate.c and search.c ---- */
+/*
+ * The QRESYNC parameter for the mailbox that v shows, appended to out with its parentheses; the UIDs that no message of it
+ * has, as a set, to vanished. False: it is not for this mailbox, or names no message that is there; nothing is
+ * appended to out.
+ */
+bool tr_select_put(const struct tr_view *v, const struct tr_select *s, uint32_t view_uidvalidity,
+                   uint32_t new_uidvalidity, struct buf *out, struct buf *vanished);
+
+/* ---- between translate.c, search.c and params.c ---- */
+bool tr_is_saved(const struct tr_view *v, const struct tok *t);
+enum tr tr_changed_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_unchanged_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_select_params(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_search(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_sort(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_thread(const struct tr_view *v, struct imap_args *a, struct tr_out *out);

@@ -147,10 +147,18 @@ static bool only_its_code(struct slice name)
 static bool kept_for_select(struct session *s, enum unit_home side, struct slice name,
                             struct imap_args *a)
 {
-    if (!s->selecting.on || side != s->side)
+    if (side != s->side)
         return false;
-    if (slice_is_nocase(name, "UIDVALIDITY"))
-        return imap_args_u32(a, &s->selecting.uidvalidity);
+    if (slice_is_nocase(name, "HIGHESTMODSEQ") || slice_is_nocase(name, "NOMODSEQ"))
+        s->selecting.modseq_told = true;
+    if (!s->selecting.on)
+        return false;
+    if (slice_is_nocase(name, "CLOSED"))
+        buf_clear(&s->held); /* what came before is not of this mailbox */
+    if (slice_is_nocase(name, "UIDVALIDITY") && imap_args_u32(a, &s->selecting.uidvalidity)) {
+        select_known(s);
+        return true;
+    }
     return slice_is_nocase(name, "UIDNEXT") && imap_args_u32(a, &s->selecting.uidnext);
 }
 
@@ -190,6 +198,8 @@ static void gathered(struct session *s, enum unit_home side)
         list_line(s, side, &in->line);
     } else if (in->reply.kind == REPLY_STATUS) {
         status_line(s, side, buf_slice(&in->line.buf));
+    } else if (in->reply.kind == REPLY_ENABLED) {
+        enabled_line(s, side, buf_slice(&in->line.buf));
     } else if (in->reply.kind == REPLY_ESEARCH) {
         if (reply_esearch(view_of(s, side), buf_slice(&in->line.buf), session_out(s)) != 0)
             session_bye(s, "host_protocol", "The mail server sent nonsense");
@@ -228,7 +238,8 @@ static void data_begin(struct session *s, enum unit_home side, const struct resp
     in->out = s->selecting.on && side == s->side ? &s->held : &s->out;
     reply_feed(&in->reply, view_of(s, side), r, in->out);
     enum reply_kind k = in->reply.kind;
-    in->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH;
+    in->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH ||
+                    k == REPLY_ENABLED;
     if (!in->gathering && k != REPLY_DROP && in->out == &s->out) {
         s->midline = true;
         s->mid_side = side;

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "fuzz.h"
 #include "front/reply.h"
+#include "wherry/imap/set.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,22 +25,34 @@ static bool dest(void *arg, uint32_t new_uidvalidity, struct code_dest *out)
     return new_uidvalidity % 2 == 1;
 }
 
-/* The UIDs of FETCH that came out are mapped ones. */
+static void check_set(struct slice set)
+{
+    uint32_t lo, hi;
+    must(imap_set_valid(set));
+    while (imap_set_next(&set, &lo, &hi) > 0)
+        must(lo >= 1000010 && hi >= lo);
+}
+
+/* The UIDs of FETCH and VANISHED that came out are mapped ones. */
 static void check_uids(struct slice in)
 {
     struct resp_reader reader;
     struct resp ev;
     size_t used;
-    bool uid = false, fetch = false, value = false;
+    bool uid = false, fetch = false, value = false, vanished = false;
     unsigned depth = 0;
     imap_resp_init(&reader);
     while (imap_resp_next(&reader, in, &used, &ev) == CODEC_DONE) {
         in = slice_make(in.p + used, in.n - used);
         if (ev.kind == RESP_BEGIN) {
+            vanished = slice_is(ev.name, "VANISHED");
             fetch = slice_is(ev.name, "FETCH");
             depth = 0;
             uid = value = false;
         }
+        if (ev.kind == RESP_TOK && vanished && ev.tok.kind == TOK_ATOM &&
+            !slice_is(ev.tok.text, "EARLIER"))
+            check_set(ev.tok.text);
         if (ev.kind != RESP_TOK || !fetch)
             continue;
         if (depth == 1 && !value && ev.tok.kind != TOK_CLOSE) {
@@ -99,6 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                            .map = &map,
                            .uid_numbers = (data[0] & 1) != 0,
                            .modseq = (data[0] & 2) != 0,
+                           .highest = (data[0] & 4) != 0,
+                           .vanished = (data[0] & 8) != 0,
                            .modseq_shift = 5};
     struct slice text = slice_make(data + 1, size - 1);
     run(&v, text, text.n > 0 ? text.n : 1, false, &whole);

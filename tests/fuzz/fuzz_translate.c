@@ -42,14 +42,19 @@ static void check_set(struct slice text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const grammars[] = {"ui", "qi", "ua", "um", "u", "m",
-                                           "mm", "ml", "mw", "s",  "o", "t"};
+                                           "mm", "ml", "mw", "s",  "o", "t",
+                                           "uic", "mp"};
     if (size == 0)
         return 0;
     const char *g = grammars[data[0] % (sizeof(grammars) / sizeof(*grammars))];
     struct uidmap map;
     struct tr_out out = {0};
     make_map(&map);
-    const struct tr_view v = {&map, ~(uint64_t)0, to_new, NULL};
+    const struct tr_view v = {.map = &map,
+                              .caps = ~(uint64_t)0,
+                              .name_to_new = to_new,
+                              .enabled = ~(uint64_t)0,
+                              .modseq = {.shift = 1000, .old = 500, .new = 70}};
     enum tr r = tr_command(g, &v, slice_make(data + 1, size - 1), &out);
     if (r == TR_BAD)
         must(out.error != NULL);

@@ -107,6 +107,7 @@ static void plain_lines(void **state)
         {"* 7 FETCH (FLAGS (a \"b\"))\r\n", NULL},
         {"* 7 FETCH (BODY[] {1}\r\nx UID 1)\r\n", NULL},
         {"* 7 FETCH (MODSEQ (1) UID 1)\r\n", NULL},
+        {"* 7 FETCH (UID 1 UID 2)\r\n", NULL}, /* each could grow */
         {"* 7 EXISTS\r\n", NULL},
         {"* 0 FETCH (UID 1)\r\n", NULL},
     };
@@ -122,6 +123,81 @@ static void plain_lines(void **state)
         buf_free(&out);
     }
     uidmap_free(&map);
+}
+
+static void plain_modseqs(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map, .modseq = true, .modseq_shift = 1000};
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"* 7 FETCH (UID 1 FLAGS () MODSEQ (1))\r\n", "* 7 FETCH (UID 10 FLAGS () MODSEQ (1001))\r\n"},
+        {"* 7 FETCH (MODSEQ (9223372036854774807))\r\n", "* 7 FETCH (MODSEQ (9223372036854775807))\r\n"},
+        {"* 7 FETCH (MODSEQ (9223372036854774808) UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ (99999999999999999999) UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ (0) UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ () UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ (1 2) UID 1)\r\n", NULL},
+        {"* 7 FETCH (MODSEQ (1) MODSEQ (1))\r\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buf out = {0};
+        size_t used = reply_fast(&v, slice_str(rows[i].in), &out);
+        assert_int_equal(used, rows[i].out != NULL ? strlen(rows[i].in) : 0);
+        assert_string_equal(buf_cstr(&out), rows[i].out != NULL ? rows[i].out : "");
+        if (rows[i].out != NULL)
+            check(&v, rows[i].in, rows[i].out);
+        buf_free(&out);
+    }
+    check(&v, "* 7 FETCH (MODSEQ (9223372036854774808) UID 1)\r\n", "* 7 FETCH (UID 10)\r\n");
+    check(&v, "* 7 FETCH (MODSEQ (0))\r\n", "");
+    uidmap_free(&map);
+}
+
+static void vanished(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    struct reply_view v = {.open = true, .map = &map, .vanished = true};
+    check(&v, "* VANISHED 1:5\r\n", "* VANISHED 10:14\r\n");
+    check(&v, "* VANISHED (EARLIER) 4:7,100\r\n", "* VANISHED (EARLIER) 13:14,20:21,5000\r\n");
+    check(&v, "* vanished (earlier) 50\r\n* 3 EXISTS\r\n", "* 3 EXISTS\r\n");
+    check(&v, "* VANISHED\r\n* VANISHED x\r\n* VANISHED 1:*\r\n* VANISHED (EARLIER)\r\n", "");
+    check(&v, "* VANISHED 1 2\r\n", "* VANISHED 10\r\n");
+    v.vanished = false;
+    check(&v, "* VANISHED 1:5\r\n", "");
+    v.vanished = true;
+    v.open = false;
+    check(&v, "* VANISHED 1:5\r\n", "");
+    uidmap_free(&map);
+    struct buf set = {0}, out = {0};
+    reply_vanished_earlier(buf_slice(&set), &out);
+    assert_int_equal(out.len, 0);
+    reply_vanished_earlier(SLICE_LIT("5:6,9"), &out);
+    assert_string_equal(buf_cstr(&out), "* VANISHED (EARLIER) 5:6,9\r\n");
+    buf_clear(&out);
+    buf_puts(&set, "1");
+    for (unsigned i = 1; i < 3000; i++)
+        buf_printf(&set, ",%u", 2 * i + 1);
+    reply_vanished_earlier(buf_slice(&set), &out);
+    struct buf joined = {0};
+    struct slice rest = buf_slice(&out);
+    const size_t head = strlen("* VANISHED (EARLIER) ");
+    while (rest.n > 0) {
+        const uint8_t *cr = memchr(rest.p, '\r', rest.n);
+        size_t n = (size_t)(cr - rest.p);
+        assert_true(n < 8100 && n > head);
+        buf_printf(&joined, "%s%.*s", joined.len > 0 ? "," : "", (int)(n - head), (const char *)rest.p + head);
+        rest = slice_make(rest.p + n + 2, rest.n - n - 2);
+    }
+    assert_string_equal(buf_cstr(&joined), buf_cstr(&set));
+    buf_free(&joined);
+    buf_free(&set);
+    buf_free(&out);
 }
 
 static void others(void **state)
@@ -140,6 +216,11 @@ static void others(void **state)
     check(&v, "* SORT 6 1\r\n", "* SORT 20 10\r\n");
     check(&v, "* THREAD (1 2 (3)(4 5))(6)\r\n", "* THREAD (10 11 (12)(13 14))(20)\r\n");
     check(&v, "* SEARCH 50\r\n", "* SEARCH\r\n");
+    v.modseq = true;
+    v.modseq_shift = 1000;
+    check(&v, "* SEARCH 1 6 (MODSEQ 5)\r\n", "* SEARCH 10 20 (MODSEQ 1005)\r\n");
+    check(&v, "* SORT 6 1 (MODSEQ 5)\r\n", "* SORT 20 10 (MODSEQ 1005)\r\n");
+    check(&v, "* SEARCH 1 (X 5) 6 (MODSEQ x)\r\n", "* SEARCH 10 20\r\n");
     v.map = NULL;
     check(&v, "* SEARCH 1\r\n* 3 EXISTS\r\n", "* 3 EXISTS\r\n");
     uidmap_free(&map);
@@ -159,6 +240,7 @@ static void esearch(void **state)
         {"(TAG \"w1\") COUNT 0", "* ESEARCH (TAG \"c7\") COUNT 0\r\n"},
         {"(TAG \"w1\") ALL 1:9 MODSEQ 5 WHAT (1 2)", "* ESEARCH (TAG \"c7\") ALL 1:9\r\n"},
         {"(TAG \"w1\") UID", "* ESEARCH (TAG \"c7\") UID\r\n"},
+        {"(TAG \"w1\") ALL 1 MODSEQ 0", "* ESEARCH (TAG \"c7\") ALL 1\r\n"},
         {"", "* ESEARCH\r\n"},
         {"(TAG \"w1\") UID MIN", NULL},
         {"(TAG \"w1\") UID MIN x", NULL},
@@ -199,6 +281,7 @@ static void codes(void **state)
         {"UIDNEXT 101", "UIDNEXT 5001"},
         {"UIDVALIDITY 5", ""},
         {"HIGHESTMODSEQ 5", ""},
+        {"NOMODSEQ", ""},
         {"APPENDUID 5 200:210", "APPENDUID 77 200:210"},
         {"APPENDUID 6 200:210", ""},
         {"APPENDUID 5", ""},
@@ -219,12 +302,16 @@ static void codes(void **state)
         buf_free(&out);
     }
     struct buf out = {0};
-    rv.modseq = true;
+    assert_true(!reply_code(&v, slice_str("HIGHESTMODSEQ 0"), &out));
+    rv.highest = true;
     v.uid_command = false;
+    assert_true(!reply_code(&v, slice_str("HIGHESTMODSEQ 0"), &out));
+    assert_true(reply_code(&v, slice_str("NOMODSEQ"), &out));
+    buf_putc(&out, ',');
     assert_true(reply_code(&v, slice_str("HIGHESTMODSEQ 5"), &out));
     buf_putc(&out, ',');
     assert_true(reply_code(&v, slice_str("MODIFIED 1:2"), &out));
-    assert_string_equal(buf_cstr(&out), "HIGHESTMODSEQ 1005,MODIFIED 1:2");
+    assert_string_equal(buf_cstr(&out), "NOMODSEQ,HIGHESTMODSEQ 1005,MODIFIED 1:2");
     buf_free(&out);
     uidmap_free(&map);
     uidmap_free(&other);
@@ -251,6 +338,11 @@ static void capabilities(void **state)
         buf_cstr(&out),
         "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
         "COMPRESS=DEFLATE INPROGRESS");
+    buf_clear(&out);
+    host |= CAP_BIT(ENABLE);
+    front_caps_put(&out, front_caps_offer(host));
+    assert_string_equal(buf_cstr(&out), "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
+                                        "CONDSTORE QRESYNC COMPRESS=DEFLATE INPROGRESS");
     buf_free(&out);
     front_caps_put_guest(&out, true, false);
     assert_string_equal(buf_cstr(&out),
@@ -261,7 +353,8 @@ static void capabilities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fetches),     cmocka_unit_test(plain_lines),
-                                       cmocka_unit_test(others),      cmocka_unit_test(esearch),
+                                       cmocka_unit_test(plain_modseqs),
+                                       cmocka_unit_test(vanished),    cmocka_unit_test(others),      cmocka_unit_test(esearch),
                                        cmocka_unit_test(codes),       cmocka_unit_test(texts),
                                        cmocka_unit_test(capabilities)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,11 @@ static void check_rows(const struct row *rows, size_t n, uint64_t caps)
 {
     struct uidmap map;
     make_map(&map);
-    const struct tr_view v = {&map, caps, to_new, NULL};
+    const struct tr_view v = {.map = &map,
+                              .caps = caps,
+                              .name_to_new = to_new,
+                              .enabled = caps,
+                              .modseq = {.shift = 1000, .old = 500, .new = 70, .complete = true}};
     for (size_t i = 0; i < n; i++) {
         struct tr_out out = {0};
         enum tr r = tr_command(rows[i].grammar, &v, slice_str(rows[i].in), &out);
@@ -129,7 +133,7 @@ static void outcomes(void **state)
     (void)state;
     struct uidmap map;
     make_map(&map);
-    const struct tr_view v = {&map, 0, to_new, NULL};
+    const struct tr_view v = {.map = &map, .name_to_new = to_new};
     struct tr_out out = {0};
     assert_int_equal(tr_command("ui", &v, slice_str("15:19,30:40 FLAGS"), &out), TR_NOTHING);
     tr_clear(&out);
@@ -147,7 +151,7 @@ static void outcomes(void **state)
     assert_string_equal(buf_cstr(&out.view_name[1]), "INBOX.b");
     assert_string_equal(buf_cstr(&out.new_name[1]), "b");
     tr_clear(&out);
-    const struct tr_view none = {NULL, 0, to_new, NULL};
+    const struct tr_view none = {.name_to_new = to_new};
     assert_int_equal(tr_command("ui", &none, slice_str("1 FLAGS"), &out), TR_BAD);
     tr_clear(&out);
     uidmap_free(&map);
@@ -195,7 +199,7 @@ static void searches(void **state)
         {"s", "RETURN (SAVE) ALL", NULL},
         {"o", "(REVERSE DATE) UTF-8 UID 10:11", "(REVERSE DATE) UTF-8 UID 1:2"},
         {"o", "(DATE) UTF-8", NULL},
-        {"o", "RETURN (MIN) (DATE) UTF-8 ALL", NULL},
+        {"o", "RETURN (MIN) (DATE) UTF-8 ALL", NULL}, /* without ESORT */
         {"t", "REFERENCES UTF-8 UID 10", "REFERENCES UTF-8 UID 1"},
         {"t", "REFERENCES UTF-8", NULL},
     };
@@ -205,7 +209,7 @@ static void searches(void **state)
 static void deep(void **state)
 {
     (void)state;
-    const struct tr_view v = {NULL, 0, to_new, NULL};
+    const struct tr_view v = {.name_to_new = to_new};
     struct buf in = {0};
     struct tr_out out = {0};
     for (unsigned i = 0; i < 100000; i++)
@@ -227,8 +231,9 @@ static void every_prefix(void **state)
     (void)state;
     struct uidmap map;
     make_map(&map);
-    const struct tr_view v = {&map, ~(uint64_t)0, to_new, NULL};
-    static const char *const g[] = {"ui", "ua", "um", "mm", "ml", "s", "o", "t", "mw"};
+    const struct tr_view v = {
+        .map = &map, .caps = ~(uint64_t)0, .name_to_new = to_new, .enabled = ~(uint64_t)0};
+    static const char *const g[] = {"ui", "uic", "ua", "um", "mm", "ml", "mp", "s", "o", "t", "mw"};
     static const char text[] =
         "RETURN (MIN) CHARSET {3}\r\nabc OR UID 10:14 (NOT HEADER \"a\\\"b\" x) 1:*";
     for (size_t k = 0; k < sizeof(g) / sizeof(*g); k++) {
@@ -243,6 +248,197 @@ static void every_prefix(void **state)
     uidmap_free(&map);
 }
 
+/* The switch was at 500 on old and 70 on new, the shift is 1000. */
+static void mod_sequences(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"qic", "1 (MODSEQ FLAGS)", "1 (MODSEQ FLAGS)"},
+        {"qic", "1 FLAGS (CHANGEDSINCE 1080)", "1 FLAGS (CHANGEDSINCE 80)"},
+        {"qic", "1 FLAGS (changedsince 500)", "1 FLAGS (CHANGEDSINCE 70)"},
+        {"qic", "1 FLAGS (CHANGEDSINCE 1000)", "1 FLAGS (CHANGEDSINCE 70)"},
+        {"qic", "1 FLAGS (CHANGEDSINCE 499)", "1 FLAGS (CHANGEDSINCE 1)"},
+        {"qic", "1 FLAGS (CHANGEDSINCE 0)", "1 FLAGS (CHANGEDSINCE 1)"},
+        {"uic", "10:20 (FLAGS) (CHANGEDSINCE 1001 VANISHED)",
+         "1:6 (FLAGS) (CHANGEDSINCE 1 VANISHED)"},
+        {"uic", "10 FLAGS (VANISHED CHANGEDSINCE 500)", "1 FLAGS (CHANGEDSINCE 70 VANISHED)"},
+        {"uic", "$ FLAGS (CHANGEDSINCE 500 VANISHED)", "$ FLAGS (CHANGEDSINCE 70 VANISHED)"},
+        {"qic", "1 FLAGS (CHANGEDSINCE 500 VANISHED)", NULL},
+        {"uic", "10 FLAGS (VANISHED)", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE)", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE x)", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE 9223372036854775808)", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE 5 CHANGEDSINCE 5)", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE 5", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE 5) 6", NULL},
+        {"uic", "10 FLAGS(CHANGEDSINCE 5)", NULL},
+        {"uic", "10 FLAGS ()", NULL},
+        {"ua", "10 (UNCHANGEDSINCE 1071) FLAGS ()", "1 (UNCHANGEDSINCE 71) FLAGS ()"},
+        {"ua", "10 (UNCHANGEDSINCE 500) +FLAGS.SILENT (a)",
+         "1 (UNCHANGEDSINCE 70) +FLAGS.SILENT (a)"},
+        {"ua", "10 (UNCHANGEDSINCE 499) FLAGS ()", "1 (UNCHANGEDSINCE 0) FLAGS ()"},
+        {"ua", "10 (UNCHANGEDSINCE 0) FLAGS ()", "1 (UNCHANGEDSINCE 0) FLAGS ()"},
+        {"ua", "10 (UNCHANGEDSINCE) FLAGS ()", NULL},
+        {"ua", "10 (UNCHANGEDSINCE 5 6) FLAGS ()", NULL},
+        {"ua", "10 (UNCHANGEDSINCE 5)", NULL},
+        {"ua", "10 (UNCHANGEDSINCE 5)FLAGS ()", NULL},
+        {"s", "MODSEQ 1080 UID 10", "MODSEQ 80 UID 1"},
+        {"s", "OR MODSEQ 501 (MODSEQ 500)", "OR MODSEQ 71 (MODSEQ 0)"},
+        {"s", "MODSEQ \"/flags/\\\\draft\" all 1080 SEEN", "MODSEQ \"/flags/\\\\draft\" all 80 SEEN"},
+        {"s", "MODSEQ \"/flags/x\" 5", NULL},
+        {"s", "MODSEQ", NULL},
+        {"s", "MODSEQ SEEN", NULL},
+        {"ml", "INBOX.a (HIGHESTMODSEQ UIDNEXT)", "\"a\" (HIGHESTMODSEQ UIDNEXT)"},
+        {"mp", "INBOX.a", "\"a\""},
+        {"mp", "INBOX.a (CONDSTORE)", "\"a\""},
+        {"mp", "INBOX.a (QRESYNC (7 500 10:20 (1,2 10,20)) CONDSTORE)", "\"a\""},
+        {"mp", "INBOX.a (QRESYNC (7 500 (1,2 10,20)))", "\"a\""},
+        {"mp", "INBOX.a ()", NULL},
+        {"mp", "INBOX.a (WHAT)", NULL},
+        {"mp", "INBOX.a (QRESYNC)", NULL},
+        {"mp", "INBOX.a (QRESYNC (7))", NULL},
+        {"mp", "INBOX.a (QRESYNC (4294967296 5))", NULL},
+        {"mp", "INBOX.a (QRESYNC (7 5 x))", NULL},
+        {"mp", "INBOX.a (QRESYNC (7 5 1:2 (1)))", NULL},
+        {"mp", "INBOX.a (QRESYNC (7 5) QRESYNC (7 5))", NULL},
+        {"mp", "INBOX.a (QRESYNC (7 5)", NULL},
+    };
+    const uint64_t caps = CAP_BIT(CONDSTORE) | CAP_BIT(QRESYNC) | CAP_BIT(SEARCHRES);
+    CHECK(rows, caps);
+    static const struct row hidden[] = {
+        {"qic", "1 MODSEQ", NULL},
+        {"qic", "1 FLAGS (CHANGEDSINCE 5)", NULL},
+        {"ua", "10 (UNCHANGEDSINCE 5) FLAGS ()", NULL},
+        {"s", "MODSEQ 5", NULL},
+        {"ml", "INBOX.a (HIGHESTMODSEQ)", NULL},
+        {"mp", "INBOX.a (CONDSTORE)", NULL},
+        {"ui", "$ FLAGS", NULL},
+        {"s", "UID $", NULL},
+    };
+    CHECK(hidden, 0);
+    static const struct row condstore[] = {
+        {"mp", "INBOX.a (QRESYNC (7 5))", NULL},
+        {"uic", "10 FLAGS (CHANGEDSINCE 5 VANISHED)", NULL},
+    };
+    CHECK(condstore, CAP_BIT(CONDSTORE));
+}
+
+static void saved_results(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"s", "RETURN (SAVE) UID 10", "RETURN (SAVE) UID 1"},
+        {"s", "RETURN (SAVE MIN) $ UID 10", "RETURN (SAVE MIN) $ UID 1"},
+        {"s", "UID $ SEEN", "UID $ SEEN"},
+        {"s", "NOT $", "NOT $"},
+        {"qi", "$ FLAGS", "$ FLAGS"},
+        {"ui", "$ FLAGS", "$ FLAGS"},
+        {"ua", "$ +FLAGS (a)", "$ +FLAGS (a)"},
+        {"um", "$ INBOX.a", "$ \"a\""},
+        {"u", "$", "$"},
+        {"ui", "$,1 FLAGS", NULL},
+        {"s", "UID 1,$", NULL},
+        {"s", "RETURN (PARTIAL 1:5) ALL", NULL},
+        {"o", "RETURN (SAVE ALL) (DATE) UTF-8 $", "RETURN (SAVE ALL) (DATE) UTF-8 $"},
+        {"o", "RETURN (MIN) (DATE) UTF-8 UID 10", "RETURN (MIN) (DATE) UTF-8 UID 1"},
+        {"o", "RETURN (UPDATE) (DATE) UTF-8 ALL", NULL},
+        {"o", "RETURN (MIN)(DATE) UTF-8 ALL", NULL},
+    };
+    CHECK(rows, CAP_BIT(SEARCHRES) | CAP_BIT(ESEARCH) | CAP_BIT(ESORT));
+}
+
+static void check_vanished(const struct modseq *modseq, const char *command, const char *want)
+{
+    struct uidmap map;
+    make_map(&map);
+    const uint64_t all = ~(uint64_t)0;
+    const struct tr_view v = {
+        .map = &map, .caps = all, .name_to_new = to_new, .enabled = all, .modseq = *modseq};
+    struct tr_out out = {0};
+    enum tr r = tr_command("uic", &v, slice_str(command), &out);
+    assert_true(r == TR_OK || r == TR_NOTHING);
+    assert_true(out.condstore);
+    assert_string_equal(buf_cstr(&out.vanished), want);
+    tr_clear(&out);
+    uidmap_free(&map);
+}
+
+/* What the view never had, or has no more, is told to who may believe otherwise. */
+static void gaps(void **state)
+{
+    (void)state;
+    struct modseq m = {.shift = 1000, .old = 500, .new = 70, .complete = true};
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 499 VANISHED)", "1:9,15:19,30:4999");
+    check_vanished(&m, "9:16 FLAGS (CHANGEDSINCE 1 VANISHED)", "9,15:16");
+    check_vanished(&m, "15:16 FLAGS (CHANGEDSINCE 1 VANISHED)", "15:16"); /* nothing is mapped */
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 499)", "");
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 500 VANISHED)", "");
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 501 VANISHED)", "1:9,15:19,30:4999");
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 1000 VANISHED)", "1:9,15:19,30:4999");
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 1001 VANISHED)", "");
+    m.complete = false; /* something was left behind */
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 500 VANISHED)", "1:9,15:19,30:4999");
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 1001 VANISHED)", "");
+    m = (struct modseq){.complete = true}; /* old had none */
+    check_vanished(&m, "1:* FLAGS (CHANGEDSINCE 1 VANISHED)", "");
+    check_vanished(&m, "$ FLAGS (CHANGEDSINCE 1 VANISHED)", "");
+}
+
+static void check_qresync(const struct modseq *m, const char *params, const char *want,
+                          const char *vanished)
+{
+    struct uidmap map;
+    make_map(&map);
+    const uint64_t all = ~(uint64_t)0;
+    const struct tr_view none = {.caps = all, .name_to_new = to_new, .enabled = all};
+    const struct tr_view v = {.map = &map, .modseq = *m};
+    struct tr_out out = {0};
+    struct buf text = {0};
+    assert_int_equal(tr_command("mp", &none, slice_str(params), &out), TR_OK);
+    assert_int_equal(tr_select_put(&v, &out.select, 7, 3, &text, &out.vanished), want[0] != '\0');
+    assert_string_equal(buf_cstr(&text), want);
+    assert_string_equal(buf_cstr(&out.vanished), vanished);
+    buf_free(&text);
+    tr_clear(&out);
+    uidmap_free(&map);
+}
+
+static void select_params(void **state)
+{
+    (void)state;
+    const struct modseq m = {.shift = 1000, .old = 500, .new = 70, .complete = true};
+    check_qresync(&m, "x (QRESYNC (7 500))", "(QRESYNC (3 70))", "");
+    check_qresync(&m, "x (QRESYNC (7 499))", "(QRESYNC (3 1))", "1:9,15:19,30:4999");
+    check_qresync(&m, "x (QRESYNC (7 1003 10:21))", "(QRESYNC (3 3 1:7))", "");
+    check_qresync(&m, "x (QRESYNC (7 400 10:21 (1:3 10:12)))", "(QRESYNC (3 1 1:7))", "15:19");
+    check_qresync(&m, "x (QRESYNC (7 400 16:18))", "", "16:18");
+    check_qresync(&m, "x (QRESYNC (8 400))", "", ""); /* another mailbox */
+    check_qresync(&m, "x (CONDSTORE)", "", "");
+}
+
+/* No value ever turns into one that hides a change. */
+static void modseq_values(void **state)
+{
+    (void)state;
+    const struct modseq zero = {.complete = true}, late = {.shift = 1000, .complete = true};
+    assert_int_equal(modseq_to_new(&zero, MODSEQ_AFTER, 5), 5);
+    assert_int_equal(modseq_to_new(&zero, MODSEQ_AFTER, 0), 1);
+    assert_int_equal(modseq_to_new(&zero, MODSEQ_FROM, 0), 0);
+    assert_int_equal(modseq_to_new(&zero, MODSEQ_NOT_AFTER, 0), 0);
+    assert_false(modseq_wants_gaps(&zero, 1));
+    /* Neither host told one at the switch. */
+    assert_int_equal(modseq_to_new(&late, MODSEQ_AFTER, 900), 1);
+    assert_int_equal(modseq_to_new(&late, MODSEQ_FROM, 900), 0);
+    assert_int_equal(modseq_to_new(&late, MODSEQ_NOT_AFTER, 900), 0);
+    assert_true(modseq_wants_gaps(&late, 900));
+    assert_int_equal(modseq_to_view(1000, 5), 1005);
+    assert_int_equal(modseq_to_view(1000, 0), 0);
+    assert_int_equal(modseq_to_view(1000, INT64_MAX), 0);
+    assert_int_equal(modseq_to_view(1000, INT64_MAX - 1000), INT64_MAX);
+    for (uint64_t host = 1; host < 100; host++)
+        assert_int_equal(modseq_to_new(&late, MODSEQ_AFTER, modseq_to_view(1000, host)), host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fetch_and_store),
@@ -250,6 +446,11 @@ int main(void)
                                        cmocka_unit_test(outcomes),
                                        cmocka_unit_test(searches),
                                        cmocka_unit_test(deep),
+                                       cmocka_unit_test(mod_sequences),
+                                       cmocka_unit_test(saved_results),
+                                       cmocka_unit_test(gaps),
+                                       cmocka_unit_test(select_params),
+                                       cmocka_unit_test(modseq_values),
                                        cmocka_unit_test(every_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,8 @@
     X(SORT, "SORT")                                                                                \
     X(ESORT, "ESORT")                                                                              \
     X(THREAD_REFS, "THREAD=REFERENCES")                                                            \
+    X(SORT_DISPLAY, "SORT=DISPLAY")                                                                \
+    X(THREAD_REFS_ONLY, "THREAD=REFS")                                                             \
     X(THREAD_ORDSUBJ, "THREAD=ORDEREDSUBJECT")                                                     \
     X(WITHIN, "WITHIN")                                                                            \
     X(BINARY, "BINARY")                                                                            \
