@@ -1,5 +1,5 @@
 /*
- * APPEND (RFC 3501 6.3.11, RFC 3502): the message streams from the client to the new host and is
+ * APPEND (RFC 3501 6.3.11, RFC 3502) and REPLACE (RFC 8508): the message streams from the client to the new host and is
  * never held.
  *
  * A client with a synchronising literal hears "+ " only once the new host wants the message, so a
@@ -10,6 +10,7 @@
 #include "config.h"
 #include "front/session.h"
 #include "wherry/imap/caps.h"
+#include <string.h>
 
 static struct imapc *host(struct session *s)
 {
@@ -22,18 +23,29 @@ static void offer(struct session *s)
     a->left = s->cmd.size;
     a->phase = s->cmd.nonsync ? APPEND_STREAM : APPEND_OFFER;
     command_put_args(host(s), buf_slice(&s->args.text));
-    imapc_literal(host(s), s->cmd.size, false, !s->cmd.nonsync);
+    imapc_literal(host(s), s->cmd.size, s->cmd.binary, !s->cmd.nonsync);
+}
+
+/* Literals that may hold a NUL (RFC 3516 section 4.4). */
+static bool takes_binary(struct session *s)
+{
+    return (s->offered & imapc_caps(host(s)) & CAP_BIT(BINARY)) != 0;
 }
 
 bool append_run(struct session *s)
 {
-    if (s->cmd.binary) {
+    if (s->dest != s->target)
+        return command_refuse(s, "[CANNOT] That mailbox is on another server; append to it instead", NULL);
+    if (s->nothing)
+        return command_refuse(s, "[NONEXISTENT] There is no such message", NULL);
+    if (s->cmd.binary && !takes_binary(s)) {
         session_bad(s, "Binary literals are not offered");
         return true;
     }
     struct append *a = &s->append;
     a->id = imapc_begin(host(s));
-    imapc_puts(host(s), "APPEND ");
+    imapc_puts(host(s), s->row->name);
+    imapc_puts(host(s), " ");
     a->open = true;
     offer(s);
     command_flight(s, s->target, a->id);
@@ -93,7 +105,8 @@ static void another(struct session *s)
     buf_free(&s->args.text);
     if (s->append.refused) {
         session_done(s); /* refuses this one, too */
-    } else if ((s->offered & CAP_BIT(MULTIAPPEND)) == 0 || s->cmd.binary ||
+    } else if ((s->offered & CAP_BIT(MULTIAPPEND)) == 0 || strcmp(s->row->name, "APPEND") != 0 ||
+               (s->cmd.binary && !takes_binary(s)) ||
                tr_command("w", &v, s->cmd.args, &s->args) != TR_OK) {
         break_off(s, "append_syntax", "That was no message to append");
     } else {

@@ -35,6 +35,10 @@ static const enum cap_how how[CAPI_COUNT] = {
     [CAPI_THREAD_REFS_ONLY] = CAP_PASSED,
     [CAPI_THREAD_REFS] = CAP_PASSED,
     [CAPI_THREAD_ORDSUBJ] = CAP_PASSED,
+    [CAPI_BINARY] = CAP_PASSED,
+    [CAPI_PREVIEW] = CAP_PASSED,
+    [CAPI_SAVEDATE] = CAP_PASSED,
+    [CAPI_REPLACE] = CAP_PASSED,
 };
 
 uint64_t front_caps_offer(uint64_t host)

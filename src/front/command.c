@@ -19,6 +19,9 @@ static const struct command commands[] = {
     {"NOOP", BOTH, 0, "", NULL, NULL},
     {"IDLE", BOTH | CF_BARRIER, CAP_BIT(IDLE), "", idle_run, idle_done},
     {"APPEND", BOTH | CF_MESSAGE | CF_TOUCH, 0, "mw", append_run, append_done},
+    {"UID REPLACE", CF_SELECTED | CF_UID | CF_MESSAGE | CF_TOUCH, CAP_BIT(REPLACE), "umw", append_run,
+     append_done},
+    {"REPLACE", CF_SELECTED | CF_MESSAGE | CF_TOUCH, CAP_BIT(REPLACE), "qmw", append_run, append_done},
     {"SELECT", BOTH | CF_BARRIER | CF_TOUCH, 0, "mp", select_run, select_done},
     {"EXAMINE", BOTH | CF_BARRIER | CF_TOUCH, 0, "mp", select_run, select_done},
     {"STATUS", BOTH, 0, "ml", status_run, NULL},
@@ -153,7 +156,7 @@ bool command_run(struct session *s)
     if (s->args.condstore)
         session_enable(s, CAP_BIT(CONDSTORE));
     host_enable(s, s->target);
-    if (s->dest != s->target)
+    if (s->dest != s->target && s->row->run != append_run)
         return transfer_run(s);
     if (s->target == HOME_OLD && s->row->run != unselect_run &&
         (s->row->needs & ~front_caps_offer(imapc_caps(s->old))) != 0)
@@ -274,7 +277,7 @@ static const char *complaint(const struct session *s)
     if ((row->flags & (session_selected(s) ? CF_SELECTED : CF_AUTH)) == 0)
         return "Select a mailbox first";
     if (((row->flags & CF_MESSAGE) != 0) != (s->cmd.kind == CMD_MESSAGE))
-        return "A message is expected with APPEND, and there only";
+        return "A message is expected with APPEND and REPLACE, and there only";
     return NULL;
 }
 

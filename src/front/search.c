@@ -56,6 +56,10 @@ static const struct search_key keys[] = {
     {"MODSEQ", "m", CAP_BIT(CONDSTORE)},
     {"OLDER", "v", CAP_BIT(WITHIN)},
     {"YOUNGER", "v", CAP_BIT(WITHIN)},
+    {"SAVEDATESUPPORTED", "", CAP_BIT(SAVEDATE)},
+    {"SAVEDBEFORE", "v", CAP_BIT(SAVEDATE)},
+    {"SAVEDON", "v", CAP_BIT(SAVEDATE)},
+    {"SAVEDSINCE", "v", CAP_BIT(SAVEDATE)},
 };
 
 static const struct search_key *key_find(struct slice name, uint64_t caps)

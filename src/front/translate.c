@@ -109,6 +109,27 @@ static enum tr arg_mailbox(const struct tr_view *v, struct imap_args *a, struct 
     return TR_OK;
 }
 
+/* Items of extensions, where the host has them. */
+static bool fetch_extension(const struct tr_view *v, struct slice item)
+{
+    static const struct {
+        const char *name;
+        uint64_t needs;
+    } items[] = {{"PREVIEW", CAP_BIT(PREVIEW)},
+                 {"SAVEDATE", CAP_BIT(SAVEDATE)},
+                 {"BINARY[", CAP_BIT(BINARY)},
+                 {"BINARY.PEEK[", CAP_BIT(BINARY)},
+                 {"BINARY.SIZE[", CAP_BIT(BINARY)}};
+    for (size_t i = 0; i < sizeof(items) / sizeof(*items); i++) {
+        struct slice want = slice_str(items[i].name);
+        bool section = want.p[want.n - 1] == '[';
+        if ((v->caps & items[i].needs) != 0 && (section ? item.n > want.n : item.n == want.n) &&
+            slice_eq_nocase(slice_make(item.p, want.n), want))
+            return true;
+    }
+    return false;
+}
+
 /* What may be fetched. Items that only some servers know could carry names or numbers of the new
  * host. */
 static bool fetch_item_known(const struct tr_view *v, struct slice item, struct tr_out *out)
@@ -128,7 +149,24 @@ static bool fetch_item_known(const struct tr_view *v, struct slice item, struct 
         if (item.n > want.n && slice_eq_nocase(slice_make(item.p, want.n), want))
             return true;
     }
-    return false;
+    return fetch_extension(v, item);
+}
+
+/* "PREVIEW (LAZY)" (RFC 8970): the parentheses are the item's own, and not those of a FETCH modifier. */
+static bool fetch_lazy(const struct tok *item, struct imap_args *a, struct tr_out *out)
+{
+    struct imap_args ahead = *a;
+    struct tok t[3];
+    if (item->kind != TOK_ATOM || !slice_is_nocase(item->text, "PREVIEW") || !imap_args_peek(&ahead, &t[0]) ||
+        t[0].kind != TOK_OPEN || !imap_args_tok(&ahead, &t[0]) || !imap_args_tok(&ahead, &t[1]) ||
+        !slice_is_nocase(t[1].text, "LAZY"))
+        return true;
+    if (!imap_args_tok(&ahead, &t[2]) || t[2].kind != TOK_CLOSE)
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        tr_put(&out->text, &t[i]);
+    *a = ahead;
+    return true;
 }
 
 static enum tr arg_fetch(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
@@ -139,7 +177,7 @@ static enum tr arg_fetch(const struct tr_view *v, struct imap_args *a, struct tr
     bool list = t.kind == TOK_OPEN;
     tr_put(&out->text, &t);
     if (!list)
-        return t.kind == TOK_ATOM && fetch_item_known(v, t.text, out)
+        return t.kind == TOK_ATOM && fetch_item_known(v, t.text, out) && fetch_lazy(&t, a, out)
                    ? TR_OK
                    : tr_bad(out, "Unknown FETCH item");
     unsigned n = 0;
@@ -147,7 +185,7 @@ static enum tr arg_fetch(const struct tr_view *v, struct imap_args *a, struct tr
         tr_put(&out->text, &t);
         if (t.kind == TOK_CLOSE)
             return n > 0 ? TR_OK : tr_bad(out, "FETCH items expected");
-        if (t.kind != TOK_ATOM || !fetch_item_known(v, t.text, out))
+        if (t.kind != TOK_ATOM || !fetch_item_known(v, t.text, out) || !fetch_lazy(&t, a, out))
             return tr_bad(out, "Unknown FETCH item");
         n++;
     }

@@ -120,15 +120,17 @@ static void on_tagged(struct session *s, enum unit_home side, const struct imapc
     upstream_flight_free(s, f);
 }
 
-/* MOVE tells its COPYUID before the tagged reply (RFC 6851 4.3). */
+/* MOVE tells its COPYUID before the tagged reply (RFC 6851 4.3), REPLACE its APPENDUID (RFC 8508 3.3). */
 static struct flight *flight_of_move(struct session *s)
 {
+    static const char *const names[] = {"MOVE", "UID MOVE", "REPLACE", "UID REPLACE"};
     struct list *it;
     list_for_each(it, &s->flights)
     {
         struct flight *f = container_of(it, struct flight, node);
-        if (strcmp(f->row->name, "MOVE") == 0 || strcmp(f->row->name, "UID MOVE") == 0)
-            return f;
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+            if (strcmp(f->row->name, names[i]) == 0)
+                return f;
     }
     return NULL;
 }

@@ -194,16 +194,18 @@ static size_t trim(const struct cmd_reader *c, size_t at)
     return at;
 }
 
-/* The literal at t is the message of an APPEND: not its first argument, and not within parentheses.
- */
+/* The literal at t is the message of an APPEND or REPLACE: it comes after the mailbox's name, and not within
+ * parentheses. */
 static bool is_message(const struct cmd_reader *c, const struct tail *t)
 {
     size_t depth, values;
-    if (!slice_is(buf_slice(&c->name), "APPEND"))
+    struct slice name = buf_slice(&c->name);
+    bool replace = slice_is(name, "REPLACE") || slice_is(name, "UID REPLACE");
+    if (!replace && !slice_is(name, "APPEND"))
         return false;
     if (check_tokens(c, c->args, trim(c, t->at), &depth, &values) != NULL)
         return false;
-    return depth == 0 && values + c->message > 0;
+    return depth == 0 && (c->message || values > replace);
 }
 
 static enum codec message_literal(struct cmd_reader *c, const struct tail *t, struct cmd *cmd)

@@ -1,9 +1,12 @@
 """What the session itself does with the bytes of its client: compression, who the client is, small extensions."""
 
+import base64
 import random
+import time
 import zlib
 
-from wharf import mail
+from wharf import mail, snapshot
+from wharf.imap import fetch_item
 from test_dialogue import Scene
 
 MIB = 1024 * 1024
@@ -119,3 +122,72 @@ def test_not_compressed(w):
         c.sock.plain.sendall(z.compress(b'x NOOP\r\n') + z.flush(zlib.Z_FINISH))
         c.expect(rb'x OK')
         assert not c.expect_eof()
+
+
+def sides(w):
+    """Both kinds of new host."""
+    yield Scene(w)
+    s = Scene.__new__(Scene)
+    s.w, s.old, s.new = w, w.dovecot('.'), w.cyrus()
+    s.user = w.user(s.old, s.new)
+    w.filled(s.old, s.user, {(): 8})
+    s.d = w.wherryd(s.old, s.new, sign_in='authzid')
+    yield s
+
+
+PART = (b'Subject: parts\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n'
+        b'--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n'
+        b'--b\r\nContent-Type: text/plain\r\n\r\nplain\r\n--b--\r\n')
+ODD = b'Subject: odd\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: x-odd\r\n\r\nodd\r\n'
+
+
+def test_binary(w):
+    """Parts decoded by the host, whole and in pieces; binary literals go to the host as such (RFC 3516)."""
+    data = bytes(range(256)) * 2000
+    for s in sides(w):
+        with s.connect() as c:
+            assert b'BINARY' in c.capability()
+            r = c.append(b'INBOX', PART % base64.encodebytes(data).replace(b'\n', b'\r\n').rstrip())
+            assert r.ok, r
+            uid = int(r.code.split()[2])
+            c.select(b'INBOX')
+
+            def item(what, name=None):
+                row = c.ok(b'UID FETCH %d (%s UID)' % (uid, what)).lines(b'FETCH')[-1]
+                assert int(fetch_item(row, b'UID')) == uid, row
+                return fetch_item(row, name or what)
+            assert int(item(b'BINARY.SIZE[1]')) == len(data)
+            assert item(b'BINARY.PEEK[1]', b'BINARY[1]') == data
+            assert item(b'BINARY[1]<1000.300>', b'BINARY[1]<1000>') == data[1000:1300]
+            c.no(b'UID FETCH %d BINARY' % uid, status=b'BAD')
+            text = b'Subject: literal8\r\nContent-Transfer-Encoding: binary\r\n\r\nnul\0byte\r\n'
+            r = c.cmd(b'APPEND INBOX (\\Seen) ~{%d+}\r\n%s' % (len(text), text))
+            assert r.ok and int(r.code.split()[2]) == uid + 1, r
+            c.ok(b'NOOP')
+            got = c.ok(b'UID FETCH %d BINARY.PEEK[1]' % (uid + 1)).lines(b'FETCH')[0]
+            assert b'byte' in fetch_item(got, b'BINARY[1]'), got
+            r = c.append(b'INBOX', ODD)
+            c.ok(b'NOOP')
+            if s.new.name != 'cyrus':  # which says OK and shows nothing
+                c.no(b'UID FETCH %d BINARY.PEEK[1]' % (uid + 2), b'UNKNOWN-CTE')
+            r = c.cmd(b'APPEND INBOX {%d+}\r\n%s ~{%d+}\r\n%s' % (len(PART), PART, len(text), text))
+            assert r.ok and r.code.split()[2] == b'%d:%d' % (uid + 3, uid + 4), r
+
+
+def test_preview_and_save_date(w):
+    for s in sides(w):
+        with s.connect() as c:
+            assert {b'PREVIEW', b'SAVEDATE'} <= c.capability()
+            c.append(b'INBOX', b'Subject: s\r\nContent-Type: text/plain\r\n\r\nThe boat is small.\r\n')
+            c.select(b'INBOX')
+            for what in (b'PREVIEW', b'(PREVIEW (LAZY) UID)', b'PREVIEW (LAZY)'):
+                row = c.ok(b'FETCH * ' + what).lines(b'FETCH')[0]
+                assert fetch_item(row, b'PREVIEW') in (None, b'The boat is small.'), row
+            c.no(b'FETCH * (PREVIEW (FUZZY))', status=b'BAD')
+            row = c.ok(b'FETCH * (SAVEDATE)').lines(b'FETCH')[0]
+            assert abs(snapshot.instant(fetch_item(row, b'SAVEDATE')) - time.time()) < 3600
+            every = c.ok(b'UID SEARCH ALL').lines(b'SEARCH')
+            assert c.ok(b'UID SEARCH SAVEDATESUPPORTED').lines(b'SEARCH') == every
+            assert c.ok(b'UID SEARCH SAVEDSINCE 1-Jan-2020 UID 1:*').lines(b'SEARCH') == every
+            assert not any(c.ok(b'SEARCH SAVEDBEFORE 1-Jan-2020').lines(b'SEARCH'))
+            c.no(b'SEARCH SAVEDON', status=b'BAD')

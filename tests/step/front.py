@@ -225,6 +225,32 @@ def test_multiappend_only_where_offered(w):
         many.stop()
 
 
+def test_replace(w):
+    """REPLACE streams like APPEND; its message and its mailbox are those of the view (RFC 8508)."""
+    c, new, _ = selected(w)
+    assert c.cmd(b'REPLACE 1 INBOX {1+}\r\na')[1].startswith(b'BAD')
+    able = World(w.binary, new_caps=NEW + b' REPLACE MULTIAPPEND BINARY')
+    try:
+        c, new, _ = selected(able)
+        done = b'* OK [APPENDUID 2222 12] kept\r\n* 1 EXPUNGE\r\n%T OK replaced\r\n'
+        shown = [b'* OK [APPENDUID 1111 %d] kept' % (12 + V), b'* 1 EXPUNGE']
+        new.on(rb'UID REPLACE', done)
+        assert c.ok(b'UID REPLACE %d INBOX (\\Seen) ~{5+}\r\nhe\0lo' % (7 + V)) == shown
+        assert new.saw(rb'UID REPLACE') == b'UID REPLACE 7 "INBOX" (\\Seen) ~{5+}\r\nhe\0lo'
+        new.on(rb'REPLACE', done)
+        assert c.ok(b'REPLACE 2 INBOX "01-Jan-2020 00:00:00 +0000" {2}\r\nhi') == [b'+ Send the message'] + shown
+        assert new.saw(rb'REPLACE') == b'REPLACE 2 "INBOX" "01-Jan-2020 00:00:00 +0000" {2}\r\nhi'
+        sent = len(new.seen)
+        assert c.cmd(b'UID REPLACE 55 INBOX {2+}\r\nhi')[1].startswith(b'NO [NONEXISTENT]')
+        assert c.cmd(b'REPLACE 1 INBOX')[1].startswith(b'BAD')
+        assert c.cmd(b'REPLACE INBOX {2+}\r\nhi')[1].startswith(b'BAD')
+        assert len(new.seen) == sent, new.seen[sent:]
+        c.send(b'h REPLACE 1 INBOX {2+}\r\nhi {2+}\r\nho\r\n')
+        assert b'BYE' in c.rest() and len(new.seen) == sent
+    finally:
+        able.stop()
+
+
 def test_pipelined_commands_keep_their_order(w):
     c, new, _ = selected(w)
     new.on(rb'UID SEARCH', b'* SEARCH 7\r\n%T OK .\r\n')

@@ -175,6 +175,11 @@ static void messages(void **state)
     check("a APPEND x (y {1+}\r\nz) {2+}\r\nab\r\n",
           "message tag=<a> name=<APPEND> args=<x (y {1+}\r\nz)> size=2+\nready tag=<a> "
           "name=<APPEND>\n");
+    check("a UID REPLACE 4 {1+}\r\nx (\\Seen) ~{2+}\r\nab\r\nb REPLACE 4 x {1}\r\ny\r\n",
+          "message tag=<a> name=<UID REPLACE> args=<4 {1+}\r\nx (\\Seen)> size=2+~\n"
+          "ready tag=<a> name=<UID REPLACE>\n"
+          "message tag=<b> name=<REPLACE> args=<4 x> size=1\nready tag=<b> name=<REPLACE>\n");
+    check("a REPLACE 4 {1+}\r\nx\r\n", "ready tag=<a> name=<REPLACE> args=<4 {1+}\r\nx>\n");
     check("a APPEND {1+}\r\nx\r\n", "ready tag=<a> name=<APPEND> args=<{1+}\r\nx>\n");
 }
 

@@ -68,6 +68,10 @@ static void fetches(void **state)
           "* 1 FETCH (ENVELOPE (\"d\" {3}\r\nUID ((NIL NIL \"a\" UID)) 5) UID 10)\r\n");
     check(&v, "* 1 FETCH (MODSEQ (77) UID 1)\r\n", "* 1 FETCH (UID 10)\r\n");
     check(&v, "* 1 FETCH (MODSEQ (77))\r\n* 2 EXISTS\r\n", "* 2 EXISTS\r\n");
+    check(&v, "* 1 FETCH (BINARY[1]<0> ~{5}\r\n(UID  UID 1 BINARY.SIZE[1] 5)\r\n",
+          "* 1 FETCH (BINARY[1]<0> ~{5}\r\n(UID  UID 10 BINARY.SIZE[1] 5)\r\n");
+    check(&v, "* 1 FETCH (PREVIEW \"UID 1\" SAVEDATE NIL UID 1)\r\n",
+          "* 1 FETCH (PREVIEW \"UID 1\" SAVEDATE NIL UID 10)\r\n");
     check(&v, "* 1 FETCH (BODY[] {0}\r\n UID 1)\r\n", "* 1 FETCH (BODY[] {0}\r\n UID 10)\r\n");
     v.modseq = true;
     check(&v, "* 1 FETCH (MODSEQ (77) UID 1)\r\n", "* 1 FETCH (MODSEQ (1077) UID 10)\r\n");

@@ -79,6 +79,10 @@ static void fetch_and_store(void **state)
         {"ui", "10:x FLAGS", NULL},
         {"ui", "0 FLAGS", NULL},
         {"qi", "1 (X-MAILBOX)", NULL},
+        {"qi", "1 BINARY[1]", NULL},
+        {"qi", "1 PREVIEW", NULL},
+        {"qi", "1 SAVEDATE", NULL},
+        {"s", "SAVEDON 1-Jan-2020", NULL},
         {"qi", "1 EMAILID", NULL},
         {"qi", "1 FLAGS (CHANGEDSINCE 5)", NULL},
         {"qi", "1 (FLAGS", NULL},
@@ -204,6 +208,37 @@ static void searches(void **state)
         {"t", "REFERENCES UTF-8", NULL},
     };
     CHECK(more, CAP_BIT(WITHIN) | CAP_BIT(ESEARCH) | CAP_BIT(SORT));
+}
+
+/* What only some hosts can. */
+static void extensions(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"qi", "1 BINARY[1.2]", "1 BINARY[1.2]"},
+        {"ui", "10 (UID binary.peek[]<0.100> BINARY.SIZE[1])", "1 (UID binary.peek[]<0.100> BINARY.SIZE[1])"},
+        {"qi", "1 BINARY", NULL},
+        {"qi", "1 BINARY.PEEK", NULL},
+        {"qi", "1 PREVIEW", "1 PREVIEW"},
+        {"qi", "1 PREVIEW (LAZY)", "1 PREVIEW (LAZY)"},
+        {"ui", "10 (PREVIEW (lazy) SAVEDATE UID)", "1 (PREVIEW (lazy) SAVEDATE UID)"},
+        {"qi", "1 (PREVIEW SAVEDATE)", "1 (PREVIEW SAVEDATE)"},
+        {"qi", "1 (PREVIEW (LAZY X))", NULL},
+        {"qi", "1 (PREVIEW (FUZZY))", NULL},
+        {"qi", "1 (PREVIEW (LAZY", NULL},
+        {"qi", "1 (FLAGS (LAZY))", NULL},
+        {"qi", "1 PREVIEWS", NULL},
+        {"qi", "1 SAVEDATE (LAZY)", NULL},
+        {"s", "SAVEDATESUPPORTED UID 10", "SAVEDATESUPPORTED UID 1"},
+        {"s", "NOT SAVEDBEFORE 1-Jan-2020", "NOT SAVEDBEFORE 1-Jan-2020"},
+        {"s", "OR SAVEDON 1-Jan-2020 SAVEDSINCE 2-Jan-2020", "OR SAVEDON 1-Jan-2020 SAVEDSINCE 2-Jan-2020"},
+        {"s", "SAVEDSINCE", NULL},
+        {"umw", "11 INBOX.a (\\Seen) \" 1-Jan-2000 00:00:00 +0000\"",
+         "2 \"a\" (\\Seen) \" 1-Jan-2000 00:00:00 +0000\" "},
+        {"qmw", "4 INBOX.a", "4 \"a\" "},
+        {"qmw", "INBOX.a", NULL},
+    };
+    CHECK(rows, CAP_BIT(BINARY) | CAP_BIT(PREVIEW) | CAP_BIT(SAVEDATE) | CAP_BIT(REPLACE));
 }
 
 static void deep(void **state)
@@ -445,6 +480,7 @@ int main(void)
                                        cmocka_unit_test(mailboxes),
                                        cmocka_unit_test(outcomes),
                                        cmocka_unit_test(searches),
+                                       cmocka_unit_test(extensions),
                                        cmocka_unit_test(deep),
                                        cmocka_unit_test(mod_sequences),
                                        cmocka_unit_test(saved_results),
