@@ -226,7 +226,7 @@ static bool has_to_turn(struct session *s)
 static bool command_translate(struct session *s)
 {
     uint64_t caps = s->offered;
-    if (s->side == HOME_OLD && s->old != NULL)
+    if (s->side == HOME_OLD && s->old != NULL && (s->row->flags & CF_AUTH) == 0)
         caps &= front_caps_offer(imapc_caps(s->old));
     const struct tr_view v = {.map = s->view.map,
                               .caps = caps,

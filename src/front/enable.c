@@ -1,6 +1,7 @@
 /*
- * ENABLE (RFC 5161), and what RFC 7162 3.1 makes of commands that only someone who knows mod-sequences sends. What the
- * client enabled holds for the session, so each connection to a host is told, however late it is opened.
+ * ENABLE (RFC 5161), and what RFC 7162 3.1 makes of commands that only someone who knows
+ * mod-sequences sends. What the client enabled holds for the session, so each connection to a host
+ * is told, however late it is opened.
  */
 #include "config.h"
 #include "front/session.h"
@@ -8,11 +9,14 @@
 
 static const uint64_t known = CAP_BIT(CONDSTORE) | CAP_BIT(QRESYNC);
 
+static uint64_t with_condstore(uint64_t bits)
+{
+    return (bits & CAP_BIT(QRESYNC)) != 0 ? bits | CAP_BIT(CONDSTORE) : bits;
+}
+
 void session_enable(struct session *s, uint64_t bits)
 {
-    if ((bits & CAP_BIT(QRESYNC)) != 0)
-        bits |= CAP_BIT(CONDSTORE);
-    s->enabled |= bits & s->offered;
+    s->enabled |= with_condstore(bits) & s->offered;
     s->view.highest = (s->offered & CAP_BIT(CONDSTORE)) != 0;
     s->view.modseq = (s->enabled & CAP_BIT(CONDSTORE)) != 0;
     s->view.vanished = (s->enabled & CAP_BIT(QRESYNC)) != 0;
@@ -25,8 +29,9 @@ static void put_names(struct buf *out, uint64_t bits)
             buf_printf(out, " %s", imap_cap_name((enum imap_cap_index)i));
 }
 
-static uint32_t send(struct imapc *c, uint64_t bits)
+static uint32_t send(struct session *s, enum unit_home side, uint64_t bits)
 {
+    struct imapc *c = session_host(s, side);
     struct buf names = {0};
     put_names(&names, bits);
     uint32_t id = imapc_begin(c);
@@ -34,6 +39,7 @@ static uint32_t send(struct imapc *c, uint64_t bits)
     imapc_put(c, buf_slice(&names));
     imapc_end(c);
     buf_free(&names);
+    s->host_enabled[side] |= with_condstore(bits);
     return id;
 }
 
@@ -48,8 +54,7 @@ void host_enable(struct session *s, enum unit_home side)
     uint64_t due = s->enabled & known & imapc_caps(c) & ~s->host_enabled[side];
     if (due == 0 || (imapc_caps(c) & CAP_BIT(ENABLE)) == 0)
         return;
-    s->host_enabled[side] |= due;
-    (void)send(c, due);
+    (void)send(s, side, due);
 }
 
 bool own_enable(struct session *s)
@@ -76,8 +81,7 @@ bool own_enable(struct session *s)
         session_ok(s, "Nothing had to be enabled");
         return true;
     }
-    s->host_enabled[HOME_NEW] |= s->enabling;
-    command_flight(s, HOME_NEW, send(s->new_, s->enabling));
+    command_flight(s, HOME_NEW, send(s, HOME_NEW, s->enabling));
     s->errors = 0;
     session_enter(s, S_WAIT);
     return true;

@@ -197,7 +197,8 @@ size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out)
         const uint8_t *lf = memchr(at, '\n', left < MAX_LINE ? left : MAX_LINE);
         if (lf == NULL || lf - at < 2 || lf[-1] != '\r')
             break;
-        struct line l = {.p = at, .end = lf - 1, .out = buf_reserve(out, (size_t)(lf - at) + GROWTH)};
+        struct line l = {
+            .p = at, .end = lf - 1, .out = buf_reserve(out, (size_t)(lf - at) + GROWTH)};
         uint8_t *from = l.out;
         if (!translate(&l, v, &r))
             break;

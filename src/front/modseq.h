@@ -1,6 +1,7 @@
 /*
- * Mod-sequences of the view (DESIGN section 4): those of the new host, shifted above all that the old host has handed out
- * for the mailbox, and may still hand out. What a client keeps from the old host is below the shift.
+ * Mod-sequences of the view (DESIGN section 4): those of the new host, shifted above all that the
+ * old host has handed out for the mailbox, and may still hand out. What a client keeps from the old
+ * host is below the shift.
  */
 #ifndef WHERRY_FRONT_MODSEQ_H
 #define WHERRY_FRONT_MODSEQ_H
@@ -22,12 +23,14 @@ enum modseq_use {
 };
 
 /*
- * A value of the client as the new host's. Who was in sync with old when the mailbox was moved asks for what came since
- * then; who was not asks for everything, and its UNCHANGEDSINCE fits no message.
+ * A value of the client as the new host's. Who was in sync with old when the mailbox was moved asks
+ * for what came since then; who was not asks for everything, and its UNCHANGEDSINCE fits no
+ * message.
  */
 uint64_t modseq_to_new(const struct modseq *m, enum modseq_use use, uint64_t view);
 
-/* Who knows the mailbox as of this value may believe that messages exist which the view never had. */
+/* Who knows the mailbox as of this value may believe that messages exist which the view never had.
+ */
 bool modseq_wants_gaps(const struct modseq *m, uint64_t view);
 
 /* 0 where there is none: the host's was 0, or the sum is beyond what RFC 7162 allows (63 bits). */

@@ -1,8 +1,10 @@
 /*
- * Modifiers of FETCH and STORE, and the parameters of SELECT (RFC 4466, RFC 7162): where a command names a mod-sequence.
+ * Modifiers of FETCH and STORE, and the parameters of SELECT (RFC 4466, RFC 7162): where a command
+ * names a mod-sequence.
  *
- * Of QRESYNC the pairs of sequence numbers and UIDs are dropped: they only spare a host that does not remember what was
- * expunged the work to tell all of it, and the numbers are those of a mailbox that is no longer there.
+ * Of QRESYNC the pairs of sequence numbers and UIDs are dropped: they only spare a host that does
+ * not remember what was expunged the work to tell all of it, and the numbers are those of a mailbox
+ * that is no longer there.
  */
 #include "config.h"
 #include "front/translate.h"
@@ -128,7 +130,8 @@ enum tr tr_select_params(const struct tr_view *v, struct imap_args *a, struct tr
     while (ok && t.kind != TOK_CLOSE) {
         if (slice_is_nocase(t.text, "CONDSTORE"))
             s->condstore = true;
-        else if (slice_is_nocase(t.text, "QRESYNC") && (v->caps & CAP_BIT(QRESYNC)) != 0 && !s->qresync)
+        else if (slice_is_nocase(t.text, "QRESYNC") && (v->caps & CAP_BIT(QRESYNC)) != 0 &&
+                 !s->qresync)
             ok = qresync(a, s);
         else
             ok = false;

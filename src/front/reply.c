@@ -9,10 +9,10 @@ static const struct {
     const char *name;
     enum reply_kind kind;
 } kinds[] = {
-    {"FETCH", REPLY_FETCH},     {"EXISTS", REPLY_PASS},   {"EXPUNGE", REPLY_PASS},
-    {"LIST", REPLY_LIST},       {"STATUS", REPLY_STATUS}, {"RECENT", REPLY_PASS},
-    {"SEARCH", REPLY_NUMBERS},  {"FLAGS", REPLY_PASS},    {"LSUB", REPLY_LIST},
-    {"ESEARCH", REPLY_ESEARCH}, {"SORT", REPLY_NUMBERS},  {"THREAD", REPLY_THREAD},
+    {"FETCH", REPLY_FETCH},       {"EXISTS", REPLY_PASS},     {"EXPUNGE", REPLY_PASS},
+    {"LIST", REPLY_LIST},         {"STATUS", REPLY_STATUS},   {"RECENT", REPLY_PASS},
+    {"SEARCH", REPLY_NUMBERS},    {"FLAGS", REPLY_PASS},      {"LSUB", REPLY_LIST},
+    {"ESEARCH", REPLY_ESEARCH},   {"SORT", REPLY_NUMBERS},    {"THREAD", REPLY_THREAD},
     {"VANISHED", REPLY_VANISHED}, {"ENABLED", REPLY_ENABLED},
 };
 
@@ -51,8 +51,7 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
     r->depth = r->item = 0;
     r->value = r->emitted = r->closed = r->pass = false;
     r->num = in->num;
-    bool account =
-        r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED;
+    bool account = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED;
     bool gathered = account || r->kind == REPLY_ESEARCH;
     bool mailbox = !account;
     if (mailbox && (!v->open || (v->map == NULL && r->kind != REPLY_PASS)))
@@ -265,8 +264,8 @@ void reply_feed(struct reply *r, const struct reply_view *v, const struct resp *
         return;
     }
     bool waits = r->kind == REPLY_FETCH || r->kind == REPLY_VANISHED;
-    bool shown = waits || r->kind == REPLY_PASS || r->kind == REPLY_NUMBERS ||
-                 r->kind == REPLY_THREAD;
+    bool shown =
+        waits || r->kind == REPLY_PASS || r->kind == REPLY_NUMBERS || r->kind == REPLY_THREAD;
     if (!shown)
         return;
     if (in->kind == RESP_TOK) {

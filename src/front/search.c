@@ -1,8 +1,8 @@
 /*
- * Search programs (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 5256, RFC 5267, RFC 7162): every key is known by name with
- * the kinds of its arguments, since only so can a UID set be told from a subject that looks like
- * one. Everything but UID sets and mod-sequences is copied. A key that is not in the table is refused: it might carry
- * a UID or a mod-sequence.
+ * Search programs (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 5256, RFC 5267, RFC 7162):
+ * every key is known by name with the kinds of its arguments, since only so can a UID set be told
+ * from a subject that looks like one. Everything but UID sets and mod-sequences is copied. A key
+ * that is not in the table is refused: it might carry a UID or a mod-sequence.
  */
 #include "config.h"
 #include "front/translate.h"

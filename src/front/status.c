@@ -1,6 +1,6 @@
 /*
- * STATUS (RFC 3501 6.3.10): answered by the home of the mailbox. The numbers of one that is at home on old are those
- * of the view already.
+ * STATUS (RFC 3501 6.3.10): answered by the home of the mailbox. The numbers of one that is at home
+ * on old are those of the view already.
  */
 #include "config.h"
 #include "front/session.h"
@@ -100,8 +100,8 @@ static void put_pair(struct status_view *v, struct slice name, uint64_t n, struc
 }
 
 /* Walks "(NAME n NAME n)"; with find set only that number is wanted, else all go to out. */
-static bool walk_pairs(struct slice list, const char *find, uint64_t *found,
-                       struct status_view *v, struct buf *out)
+static bool walk_pairs(struct slice list, const char *find, uint64_t *found, struct status_view *v,
+                       struct buf *out)
 {
     struct imap_args a;
     struct tok t;

@@ -66,9 +66,9 @@ enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice ar
 void tr_clear(struct tr_out *out); /* leaves it empty and usable */
 
 /*
- * The QRESYNC parameter for the mailbox that v shows, appended to out with its parentheses; the UIDs that no message of it
- * has, as a set, to vanished. False: it is not for this mailbox, or names no message that is there; nothing is
- * appended to out.
+ * The QRESYNC parameter for the mailbox that v shows, appended to out with its parentheses; the
+ * UIDs that no message of it has, as a set, to vanished. False: it is not for this mailbox, or
+ * names no message that is there; nothing is appended to out.
  */
 bool tr_select_put(const struct tr_view *v, const struct tr_select *s, uint32_t view_uidvalidity,
                    uint32_t new_uidvalidity, struct buf *out, struct buf *vanished);

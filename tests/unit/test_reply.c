@@ -138,8 +138,10 @@ static void plain_modseqs(void **state)
     static const struct {
         const char *in, *out;
     } rows[] = {
-        {"* 7 FETCH (UID 1 FLAGS () MODSEQ (1))\r\n", "* 7 FETCH (UID 10 FLAGS () MODSEQ (1001))\r\n"},
-        {"* 7 FETCH (MODSEQ (9223372036854774807))\r\n", "* 7 FETCH (MODSEQ (9223372036854775807))\r\n"},
+        {"* 7 FETCH (UID 1 FLAGS () MODSEQ (1))\r\n",
+         "* 7 FETCH (UID 10 FLAGS () MODSEQ (1001))\r\n"},
+        {"* 7 FETCH (MODSEQ (9223372036854774807))\r\n",
+         "* 7 FETCH (MODSEQ (9223372036854775807))\r\n"},
         {"* 7 FETCH (MODSEQ (9223372036854774808) UID 1)\r\n", NULL},
         {"* 7 FETCH (MODSEQ (99999999999999999999) UID 1)\r\n", NULL},
         {"* 7 FETCH (MODSEQ (0) UID 1)\r\n", NULL},
@@ -195,7 +197,8 @@ static void vanished(void **state)
         const uint8_t *cr = memchr(rest.p, '\r', rest.n);
         size_t n = (size_t)(cr - rest.p);
         assert_true(n < 8100 && n > head);
-        buf_printf(&joined, "%s%.*s", joined.len > 0 ? "," : "", (int)(n - head), (const char *)rest.p + head);
+        buf_printf(&joined, "%s%.*s", joined.len > 0 ? "," : "", (int)(n - head),
+                   (const char *)rest.p + head);
         rest = slice_make(rest.p + n + 2, rest.n - n - 2);
     }
     assert_string_equal(buf_cstr(&joined), buf_cstr(&set));
@@ -345,8 +348,10 @@ static void capabilities(void **state)
     buf_clear(&out);
     host |= CAP_BIT(ENABLE);
     front_caps_put(&out, front_caps_offer(host));
-    assert_string_equal(buf_cstr(&out), "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
-                                        "CONDSTORE QRESYNC COMPRESS=DEFLATE INPROGRESS");
+    assert_string_equal(
+        buf_cstr(&out),
+        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
+        "CONDSTORE QRESYNC COMPRESS=DEFLATE INPROGRESS");
     buf_free(&out);
     front_caps_put_guest(&out, true, false);
     assert_string_equal(buf_cstr(&out),
@@ -356,10 +361,9 @@ static void capabilities(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fetches),     cmocka_unit_test(plain_lines),
-                                       cmocka_unit_test(plain_modseqs),
-                                       cmocka_unit_test(vanished),    cmocka_unit_test(others),      cmocka_unit_test(esearch),
-                                       cmocka_unit_test(codes),       cmocka_unit_test(texts),
-                                       cmocka_unit_test(capabilities)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fetches),  cmocka_unit_test(plain_lines), cmocka_unit_test(plain_modseqs),
+        cmocka_unit_test(vanished), cmocka_unit_test(others),      cmocka_unit_test(esearch),
+        cmocka_unit_test(codes),    cmocka_unit_test(texts),       cmocka_unit_test(capabilities)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
