@@ -210,10 +210,10 @@ class Deflated:
 
 
 class Conn:
-    """A connection to an IMAP server. `tls` is 'implicit', 'starttls' or 'none'."""
+    """A connection to an IMAP server. `tls` is 'implicit', 'starttls' or 'none'; `record`, a bytearray, gets what comes."""
 
-    def __init__(self, host, port, tls='none', ca=None, timeout=TIMEOUT, greet=True):
-        self.host, self.port, self.ca = host, port, ca
+    def __init__(self, host, port, tls='none', ca=None, timeout=TIMEOUT, greet=True, record=None):
+        self.host, self.port, self.ca, self.record = host, port, ca, record
         self.sock = socket.create_connection((host, port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b''
@@ -260,6 +260,8 @@ class Conn:
         if not data:
             raise EOFError('connection closed by %s:%d; last: %r' % (self.host, self.port, self.log[-5:]))
         self.seen += len(data)
+        if self.record is not None:
+            self.record += data
         self.buf = self.buf + data if self.buf else data
 
     def exactly(self, n):
