@@ -4,10 +4,11 @@
 
 enum { LOWEST = 1 /* hosts refuse CHANGEDSINCE 0, and no message has a lower one */ };
 
-/* The value is one of the old host's, and not older than the switch. */
+/* The value is the one that was current at the switch. A higher one was told by the old host to a
+ * client with stale DNS, with changes that never came to new. */
 static bool in_sync(const struct modseq *m, uint64_t view)
 {
-    return m->old != 0 && m->new != 0 && view >= m->old;
+    return m->old != 0 && m->new != 0 && view == m->old;
 }
 
 uint64_t modseq_to_new(const struct modseq *m, enum modseq_use use, uint64_t view)
@@ -18,7 +19,7 @@ uint64_t modseq_to_new(const struct modseq *m, enum modseq_use use, uint64_t vie
     case MODSEQ_AFTER:
         return in_sync(m, view) ? m->new : LOWEST;
     case MODSEQ_FROM:
-        return in_sync(m, view) && view > m->old ? m->new + 1 : 0;
+        return view > 0 && in_sync(m, view - 1) ? m->new + 1 : 0;
     case MODSEQ_NOT_AFTER:
         return in_sync(m, view) ? m->new : 0;
     }
@@ -29,7 +30,7 @@ bool modseq_wants_gaps(const struct modseq *m, uint64_t view)
 {
     if (view > m->shift)
         return false;
-    return !in_sync(m, view) || view > m->old || !m->complete;
+    return !in_sync(m, view) || !m->complete;
 }
 
 uint64_t modseq_to_view(uint64_t shift, uint64_t host)

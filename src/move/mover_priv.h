@@ -142,6 +142,7 @@ struct compare {
     bool late_told;              /* the old host still knows of the one in hand */
     uint32_t told;               /* messages that the old host told of since the comparison began */
     uint64_t new_modseq;         /* of the new mailbox when the first pass began: see switch.c */
+    bool differs;                /* new is known to keep other flags than old: who was in sync with old is not with new */
     uint32_t expect, expunges;   /* what it had when the pass began, and EXPUNGEs seen until then */
     uint32_t old_id, new_id;     /* the commands that list; others only change flags */
     bool news;                   /* flags changed on old since they were compared */

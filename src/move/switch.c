@@ -79,7 +79,7 @@ static void put_modseqs(const struct mover *m, struct store_unit *u)
 {
     bool counts = (imapc_caps(m->old.imap) & CAP_BIT(CONDSTORE)) != 0 && !is_worn_out(m);
     u->old_modseq = counts ? m->old.modseq : 0;
-    u->new_modseq = counts ? m->compare.new_modseq : 0;
+    u->new_modseq = counts && !m->compare.differs ? m->compare.new_modseq : 0;
     u->modseq_shift = counts ? m->old.modseq + MODSEQ_HEADROOM : 0;
 }
 

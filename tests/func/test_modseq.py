@@ -5,6 +5,7 @@ import re
 
 from wharf import mail
 from wharf.imap import fetch_item, numbers, quote
+from wharf.world import until
 
 
 def highest(reply):
@@ -85,6 +86,10 @@ class Scene:
         with self.old.connect(self.user) as o:
             return Cache(o, name or self.box)
 
+    def switched(self):
+        with open(self.d.log, errors='replace') as f:
+            return re.search(r'event=moved .*unit=(INBOX.A|"INBOX.A")', f.read())
+
     def on_old(self, *commands, name=None):
         with self.old.connect(self.user) as o:
             o.select(name or self.box)
@@ -108,6 +113,9 @@ def in_sync(w, new):
         found = c.ok(b'UID SEARCH MODSEQ %d' % (before + 1)).lines(b'SEARCH')[0]
         assert not [n for n in found if isinstance(n, bytes)], found
         cache.must_equal(c)
+        # None of the new host's own numbers shows.
+        rows = c.ok(b'FETCH 1:* (MODSEQ)').lines(b'FETCH')
+        assert rows and all(before < int(fetch_item(row, b'MODSEQ')[0]) <= cache.modseq for row in rows), rows
         # And who comes back finds nothing, too.
         _, fetched, gone = cache.select(c, known=True)
         assert not fetched and not gone, (fetched, gone)
@@ -356,6 +364,82 @@ def test_sorted_results(w):
             assert [int(n) for n in r.lines(b'SORT')[0][:-1]] == plain and int(r.lines(b'SORT')[0][-1][1]) <= high, r
             assert c.cmd(b'UID SORT RETURN (PARTIAL 1:2) (DATE) UTF-8 ALL').status == b'BAD'
             assert c.cmd(b'UID THREAD REFS UTF-8 ALL').ok
+
+
+def stale(w, new):
+    """A client that was on old after the switch, and comes to the view only then: what it saw there is not in the view."""
+    s = Scene(w, new)
+    with s.connect() as c:
+        c.select(s.box)
+    s.on_old(b'UID STORE 1:* +FLAGS (\\Flagged stray)')
+    with s.old.connect(s.user) as o:
+        o.append(s.box, mail.message('stray', 500))
+    cache = s.cached()
+    stray = max(cache.flags)
+    with s.connect() as c:
+        c.ok(b'ENABLE QRESYNC')
+        before = cache.modseq
+        _, _, gone = cache.select(c)
+        assert stray in gone and cache.modseq > before, (stray, gone)
+        cache.must_equal(c)
+
+
+def test_stale_to_dovecot(w):
+    stale(w, w.dovecot('/', store='sdbox'))
+
+
+def test_stale_to_cyrus(w):
+    stale(w, w.cyrus())
+
+
+def both_sides(w, new):
+    """Changes on old and on new while the copy runs slowly; whenever a client was in sync with old, it ends with what the
+    view has."""
+    old = w.dovecot('.')
+    user = w.user(old, new)
+    f = mail.Filler(old, user)
+    box = f.create('A')
+    for n in range(40):
+        f.append(box, mail.message('slow-%d' % n, 10000))
+    f.close()
+    s = Scene.__new__(Scene)
+    s.w, s.new, s.old, s.user, s.box = w, new, old, user, box
+    s.d = w.wherryd(old, w.via(new, rate=200000), new_tls='none', sign_in='authzid' if new.name == 'cyrus' else 'master',
+                    more={'copy': 'batch_messages = 5\n'})
+    caches = [s.cached()]
+    there = new.view('A')
+    with s.connect() as c, old.connect(user) as side, new.connect(user) as far:
+        tag = c.start(b'SELECT ' + quote(box))
+        until(lambda: s.d.new.relay.up > 100000, what='a quarter of the copy')
+        side.select(box)
+        side.ok(b'UID STORE 2,39 +FLAGS (\\Flagged late)')
+        caches.append(s.cached())
+        side.ok(b'UID STORE 4,5,38 +FLAGS (\\Deleted)')
+        side.ok(b'EXPUNGE')
+        until(lambda: int(far.select(there).lines(b'EXISTS')[0][0]) >= 3, what='the first messages')
+        far.ok(b'STORE 1 +FLAGS (\\Answered theirs)')
+        far.ok(b'STORE 3 -FLAGS (\\Seen)')
+        caches.append(s.cached())
+        n = 0
+        while not s.switched():
+            n += 1
+            far.ok(b'STORE 1 +FLAGS (n%d)' % (n % 20))
+            caches[3:] = [s.cached()]
+        r = c.finish(tag)
+        assert r.ok, r
+    for cache in caches:
+        with s.connect() as c:
+            c.ok(b'ENABLE QRESYNC')
+            cache.select(c)
+            cache.must_equal(c)
+
+
+def test_both_sides_dovecot(w):
+    both_sides(w, w.dovecot('/', store='sdbox'))
+
+
+def test_both_sides_cyrus(w):
+    both_sides(w, w.cyrus())
 
 
 def test_left_behind(w):

@@ -59,7 +59,7 @@ def asked(new):
 
 def test_select(w):
     c, new, old = moved(w)
-    for since, sent, gaps in ((500, 70, False), (499, 1, True), (1, 1, True), (501, 70, True), (SHIFT, 70, True),
+    for since, sent, gaps in ((500, 70, False), (499, 1, True), (1, 1, True), (501, 1, True), (SHIFT, 1, True),
                               (SHIFT + 1, 1, False), (SHIFT + 75, 75, False)):
         lines = c.ok(b'SELECT INBOX (QRESYNC (1111 %d))' % since)
         assert asked(new) == b'SELECT "INBOX" (QRESYNC (2222 %d))' % sent, (since, asked(new))
@@ -200,6 +200,30 @@ def test_asked_at_the_right_moments(w):
             c.ok(b'SELECT INBOX (QRESYNC (1111 500))')
             assert asked(new) == b'SELECT "INBOX" (QRESYNC (2222 80))', asked(new)
             c.ok(b'SELECT INBOX (QRESYNC (1111 400))')
+            assert asked(new) == b'SELECT "INBOX" (QRESYNC (2222 1))', asked(new)
+    finally:
+        moving.stop()
+
+
+def test_new_does_not_take_a_flag(w):
+    """Then nobody is in sync with it who was with old."""
+    moving = World(w.binary, NEW, host=MailHost, more='copy { uid_headroom = 1000 settle_seconds = 0 }\n')
+    moving.old.caps = OLD + b' CONDSTORE'
+    try:
+        user, old, new = person(moving)
+        old.box().fill(5)
+        new.on(rb'UID STORE', b'%T NO [LIMIT] too many keywords\r\n')
+
+        def later(conn, tag, text):
+            old.box().messages[1].flags = b'key'
+            conn.usual(tag, text)
+        old.on(rb'UID FETCH \S+ \(UID FLAGS\)', later)
+        with moving.client(user) as c:
+            c.ok(b'SELECT INBOX')
+            assert b'UID STORE 2 FLAGS.SILENT (key)' in new.seen, new.seen
+            new.on(rb'ENABLE', b'* ENABLED CONDSTORE QRESYNC\r\n%T OK .\r\n')
+            c.ok(b'ENABLE QRESYNC')
+            c.ok(b'SELECT INBOX (QRESYNC (1111 500))')
             assert asked(new) == b'SELECT "INBOX" (QRESYNC (2222 1))', asked(new)
     finally:
         moving.stop()
