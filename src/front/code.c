@@ -49,6 +49,7 @@ static const struct {
     {"HASCHILDREN", CODE_PASS},
     {"UNKNOWN-CTE", CODE_PASS},
     {"USEATTR", CODE_PASS},
+    {"METADATA", CODE_PASS},
     {"THROTTLED", CODE_PASS},
     {"UIDNEXT", CODE_UIDNEXT},
     {"APPENDUID", CODE_APPENDUID},

@@ -10,6 +10,7 @@
 
 #define BOTH (CF_AUTH | CF_SELECTED)
 #define SEARCHES (CF_SELECTED | CF_BARRIER | CF_SEARCH)
+#define METADATA CF_NEW | CF_EITHER, CAP_BIT(METADATA) | CAP_BIT(METADATA_SERVER)
 
 static const struct command commands[] = {
     {"UID FETCH", CF_SELECTED | CF_UID, 0, "uic", NULL, NULL},
@@ -44,9 +45,19 @@ static const struct command commands[] = {
     {"LSUB", BOTH | CF_BARRIER, 0, NULL, list_run, list_done},
     {"SUBSCRIBE", BOTH, 0, "m", NULL, NULL},
     {"UNSUBSCRIBE", BOTH, 0, "m", NULL, NULL},
-    {"CREATE", BOTH | CF_BARRIER, 0, "m", NULL, create_done},
+    {"CREATE", BOTH | CF_BARRIER, 0, "mC", NULL, create_done},
     {"DELETE", BOTH | CF_BARRIER, 0, "m", delete_run, delete_done},
     {"RENAME", BOTH | CF_BARRIER | CF_TOUCH_INBOX, 0, "mm", NULL, rename_done},
+    {"GETQUOTA", BOTH | CF_NEW, CAP_BIT(QUOTA), "r", NULL, NULL},
+    {"GETQUOTAROOT", BOTH, CAP_BIT(QUOTA), "m", NULL, NULL},
+    {"SETQUOTA", BOTH | CF_NEW, CAP_BIT(QUOTA), "rL", NULL, NULL},
+    {"GETACL", BOTH, CAP_BIT(ACL), "m", NULL, NULL},
+    {"SETACL", BOTH, CAP_BIT(ACL), "mnn", NULL, NULL},
+    {"DELETEACL", BOTH, CAP_BIT(ACL), "mn", NULL, NULL},
+    {"LISTRIGHTS", BOTH, CAP_BIT(ACL), "mn", NULL, NULL},
+    {"MYRIGHTS", BOTH, CAP_BIT(ACL), "m", NULL, NULL},
+    {"GETMETADATA", BOTH | METADATA, "g", NULL, NULL},
+    {"SETMETADATA", BOTH | METADATA, "Me", NULL, NULL},
     {"NAMESPACE", BOTH | CF_BARRIER, 0, "", own_namespace, NULL},
     {"CAPABILITY", BOTH | CF_BARRIER, 0, "", own_capability, NULL},
     {"ID", BOTH | CF_BARRIER, 0, NULL, own_id, NULL},
@@ -147,6 +158,13 @@ static void command_route(struct session *s)
         s->target = s->dest;
 }
 
+/* A capability that the command needs is missing. */
+static bool lacks(const struct command *row, uint64_t caps)
+{
+    uint64_t there = row->needs & caps;
+    return (row->flags & CF_EITHER) != 0 ? there == 0 : there != row->needs;
+}
+
 bool command_run(struct session *s)
 {
     if (s->target == HOME_OLD && !host_old_ready(s)) {
@@ -159,7 +177,7 @@ bool command_run(struct session *s)
     if (s->dest != s->target && s->row->run != append_run)
         return transfer_run(s);
     if (s->target == HOME_OLD && s->row->run != unselect_run &&
-        (s->row->needs & ~front_caps_offer(imapc_caps(s->old))) != 0)
+        lacks(s->row, front_caps_offer(imapc_caps(s->old))))
         return command_refuse(
             s, "[CANNOT] The old server, where this mailbox is, does not know this", NULL);
     return s->row->run != NULL ? s->row->run(s) : command_forward(s);
@@ -231,10 +249,12 @@ static bool command_translate(struct session *s)
     const struct tr_view v = {.map = s->view.map,
                               .caps = caps,
                               .name_to_new = host_name,
+                              .root_to_new = quota_root_to_new,
                               .arg = s,
                               .enabled = s->enabled,
                               .modseq = unit_modseq(s->unit)};
-    s->target = s->dest = (s->row->flags & CF_SELECTED) != 0 ? s->side : HOME_NEW;
+    bool selected = (s->row->flags & CF_SELECTED) != 0 && (s->row->flags & CF_NEW) == 0;
+    s->target = s->dest = selected ? s->side : HOME_NEW;
     if (s->row->grammar == NULL)
         return command_run(s);
     switch (tr_command(s->row->grammar, &v, s->cmd.args, &s->args)) {
@@ -272,7 +292,7 @@ static bool view_gone(struct session *s)
 static const char *complaint(const struct session *s)
 {
     const struct command *row = s->row;
-    if (row == NULL || (row->needs & ~s->offered) != 0)
+    if (row == NULL || lacks(row, s->offered))
         return "Unknown command";
     if ((row->flags & (session_selected(s) ? CF_SELECTED : CF_AUTH)) == 0)
         return "Select a mailbox first";
@@ -355,7 +375,10 @@ void command_put_args(struct imapc *c, struct slice text)
     while (imap_args_tok(&a, &t)) {
         if (t.space)
             imapc_puts(c, " ");
-        if (t.kind == TOK_LITERAL)
+        if (t.kind == TOK_LITERAL && t.binary) {
+            imapc_literal(c, t.text.n, true, false);
+            imapc_put(c, t.text);
+        } else if (t.kind == TOK_LITERAL)
             imapc_put_string(c, t.text);
         else
             imapc_put(c, t.raw);

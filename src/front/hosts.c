@@ -22,7 +22,7 @@ bool host_old_ready(struct session *s)
     return s->old != NULL && imapc_ready(s->old) && !imapc_full(s->old);
 }
 
-bool state_old(struct session *s)
+enum readiness host_old_try(struct session *s)
 {
     if (s->old == NULL) {
         bool lately =
@@ -31,12 +31,25 @@ bool state_old(struct session *s)
             s->old = session_connect_old(s);
         s->host_enabled[HOME_OLD] = 0;
         if (s->old == NULL)
-            return command_refuse(s, "[UNAVAILABLE] The old server cannot be reached", NULL);
+            return STATE_FAILED;
         timer_start(&s->rest, OLD_REST_SECONDS * 1000);
     }
     if (!host_old_ready(s))
-        return false;
+        return STATE_BUSY;
     timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+    return STATE_READY;
+}
+
+bool state_old(struct session *s)
+{
+    switch (host_old_try(s)) {
+    case STATE_FAILED:
+        return command_refuse(s, "[UNAVAILABLE] The old server cannot be reached", NULL);
+    case STATE_BUSY:
+        return false;
+    case STATE_READY:
+        break;
+    }
     return command_run(s);
 }
 
@@ -65,7 +78,7 @@ void host_keep_awake(struct session *s)
 static bool old_in_use(struct session *s)
 {
     struct list *it;
-    if (s->side == HOME_OLD || s->state == S_OLD)
+    if (s->side == HOME_OLD || s->state == S_OLD || s->state == S_LIST)
         return true;
     list_for_each(it, &s->flights)
     {

@@ -14,6 +14,8 @@ static const struct {
     {"SEARCH", REPLY_NUMBERS},    {"FLAGS", REPLY_PASS},      {"LSUB", REPLY_LIST},
     {"ESEARCH", REPLY_ESEARCH},   {"SORT", REPLY_NUMBERS},    {"THREAD", REPLY_THREAD},
     {"VANISHED", REPLY_VANISHED}, {"ENABLED", REPLY_ENABLED},
+    {"QUOTA", REPLY_QUOTA},     {"QUOTAROOT", REPLY_QUOTA}, {"METADATA", REPLY_NAMED},
+    {"ACL", REPLY_NAMED},       {"MYRIGHTS", REPLY_NAMED},  {"LISTRIGHTS", REPLY_NAMED},
 };
 
 enum { ITEM_OTHER, ITEM_UID, ITEM_MODSEQ };
@@ -51,7 +53,8 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
     r->depth = r->item = 0;
     r->value = r->emitted = r->closed = r->pass = false;
     r->num = in->num;
-    bool account = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED;
+    bool account = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED ||
+                   r->kind == REPLY_QUOTA || r->kind == REPLY_NAMED;
     bool gathered = account || r->kind == REPLY_ESEARCH;
     bool mailbox = !account;
     if (mailbox && (!v->open || (v->map == NULL && r->kind != REPLY_PASS)))
@@ -253,6 +256,8 @@ static void feed_tok(struct reply *r, const struct reply_view *v, const struct t
     case REPLY_ESEARCH:
     case REPLY_LIST:
     case REPLY_STATUS:
+    case REPLY_QUOTA:
+    case REPLY_NAMED:
         break;
     }
 }

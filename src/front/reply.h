@@ -23,7 +23,9 @@ enum reply_kind {
     REPLY_ENABLED,  /* gathered for the session */
     REPLY_ESEARCH, /* gathered, then reply_esearch() */
     REPLY_LIST,    /* gathered for the session: LIST, LSUB */
-    REPLY_STATUS   /* gathered for the session */
+    REPLY_STATUS,  /* gathered for the session */
+    REPLY_QUOTA,   /* gathered for the session: QUOTA, QUOTAROOT */
+    REPLY_NAMED    /* its first argument, a mailbox name, is gathered; the owner makes PASS or DROP of it then */
 };
 
 struct reply_view {

@@ -37,6 +37,16 @@ void session_continue(struct session *s, const char *text)
     session_printf(s, "+ %s\r\n", text);
 }
 
+void session_put_name(struct buf *out, struct slice name)
+{
+    size_t mark = out->len;
+    if (imap_put_quoted(out, name))
+        return;
+    buf_truncate(out, mark);
+    buf_printf(out, "{%zu}\r\n", name.n);
+    buf_put_slice(out, name);
+}
+
 void session_done(struct session *s)
 {
     if (s->append.offered)

@@ -69,7 +69,9 @@ enum command_flag {
     CF_SEARCH = 32,       /* its tag and kind of numbers are those of search replies */
     CF_MESSAGE = 64,      /* the reader gives CMD_MESSAGE */
     CF_TOUCH_INBOX = 128, /* the first mailbox it names must be at home on new if it is INBOX */
-    CF_LOGOUT = 256       /* waits for what is in flight only so long */
+    CF_LOGOUT = 256,      /* waits for what is in flight only so long */
+    CF_NEW = 512,         /* goes to new whatever is selected, unless it names a mailbox that is on old */
+    CF_EITHER = 1024      /* one of the capabilities that it needs is enough */
 };
 
 struct command {
@@ -232,6 +234,8 @@ struct imapc *session_host(struct session *s, enum unit_home side);
 bool session_selected(const struct session *s);
 /* The connection to old is ready for a command; else S_OLD waits for it, and runs the command then. */
 bool host_old_ready(struct session *s);
+/* Connects where needed. BUSY: the task is woken; FAILED: it cannot be reached now. */
+enum readiness host_old_try(struct session *s);
 /* Leaves the mailbox that is selected at its host, which is not told to the client. */
 void host_leave_mailbox(struct session *s);
 void host_keep_awake(struct session *s);
@@ -254,6 +258,8 @@ void session_printf(struct session *s, const char *fmt, ...) PRINTF(2, 3);
  * harmless. */
 void session_tagged(struct session *s, struct slice tag, const char *cond, const char *text);
 void session_continue(struct session *s, const char *text);
+/* A mailbox name as an astring, or a literal where it has to be. */
+void session_put_name(struct buf *out, struct slice name);
 /* The command being worked on is over; bad ones count towards max_errors. Back to READY or GUEST.
  */
 void session_done(struct session *s);
@@ -337,7 +343,14 @@ void list_done(struct session *s, struct flight *f, const struct resp *r);
 void list_line(struct session *s, enum unit_home side, const struct resp_line *line);
 void list_free(struct lister **l);
 bool status_run(struct session *s);
+/* The items that this host knows of a list of STATUS items; false: none of them. */
+bool status_items_for(struct imapc *c, struct slice items, struct buf *out);
 void status_line(struct session *s, enum unit_home side, struct slice line);
+/* quota.c: a quota root of the view, for new; a gathered QUOTA or QUOTAROOT; the beginning of a reply whose first
+ * argument was gathered, false: it is not for the client. */
+void quota_root_to_new(void *arg, struct slice view, struct buf *out);
+void quota_line(struct session *s, enum unit_home side, const struct resp_line *line);
+bool named_begin(struct session *s, enum unit_home side, const struct resp_line *line, struct buf *out);
 bool append_run(struct session *s);
 void append_done(struct session *s, struct flight *f, const struct resp *r);
 void create_done(struct session *s, struct flight *f, const struct resp *r);

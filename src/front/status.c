@@ -7,27 +7,42 @@
 #include "wherry/imap/caps.h"
 #include <string.h>
 
-/* A host that keeps no mod-sequences may refuse the word. */
-static void drop_modseq(struct session *s)
+bool status_items_for(struct imapc *c, struct slice items, struct buf *out)
 {
-    struct slice text = buf_slice(&s->args.text);
-    struct buf out = {0};
     struct imap_args a;
     struct tok t;
-    size_t at = text.n;
-    while (at > 0 && text.p[at - 1] != '(')
-        at--;
-    buf_put(&out, text.p, at);
-    imap_args_init(&a, slice_make(text.p + at, text.n - at));
-    while (imap_args_tok(&a, &t) && t.kind == TOK_ATOM) {
-        if (slice_is_nocase(t.text, "HIGHESTMODSEQ"))
+    bool sized = (imapc_caps(c) & CAP_BIT(STATUS_SIZE)) != 0, modseq = false;
+    bool condstore = (imapc_caps(c) & CAP_BIT(CONDSTORE)) != 0;
+    imap_args_init(&a, items);
+    while (imap_args_tok(&a, &t)) {
+        bool is_modseq = slice_is_nocase(t.text, "HIGHESTMODSEQ");
+        modseq = modseq || is_modseq;
+        if (t.kind != TOK_ATOM || (slice_is_nocase(t.text, "SIZE") && !sized) || (is_modseq && !condstore))
             continue;
-        buf_puts(&out, out.len > at ? " " : "");
-        buf_put_slice(&out, t.text);
+        buf_putc(out, out->len == 0 ? '(' : ' ');
+        buf_put_slice(out, t.text);
     }
-    buf_puts(&out, out.len > at ? ")" : "MESSAGES)");
-    buf_free(&s->args.text);
-    s->args.text = out;
+    if (out->len == 0 && modseq) /* it is told as 0 */
+        buf_puts(out, "(MESSAGES");
+    buf_putc(out, ')');
+    return out->len > 1;
+}
+
+/* What the host does not know is left out of its answer; that alone it cannot be asked. */
+static bool cut_items(struct session *s)
+{
+    struct imap_args a;
+    struct slice name;
+    struct buf items = {0};
+    imap_args_init(&a, buf_slice(&s->args.text));
+    bool ok = imap_args_value(&a, &name) && status_items_for(session_host(s, s->target), a.rest, &items);
+    if (ok) {
+        buf_truncate(&s->args.text, s->args.text.len - a.rest.n);
+        buf_putc(&s->args.text, ' ');
+        buf_put_slice(&s->args.text, buf_slice(&items));
+    }
+    buf_free(&items);
+    return ok;
 }
 
 bool status_run(struct session *s)
@@ -37,8 +52,10 @@ bool status_run(struct session *s)
         session_no(s, "[CANNOT] That name holds mailboxes, but no messages");
         return true;
     }
-    if (s->args.condstore && (imapc_caps(session_host(s, s->target)) & CAP_BIT(CONDSTORE)) == 0)
-        drop_modseq(s);
+    if (!cut_items(s)) {
+        session_no(s, "[CANNOT] The old server, where this mailbox is, does not know that");
+        return true;
+    }
     return command_forward(s);
 }
 
@@ -73,7 +90,7 @@ static void put_pair(struct status_view *v, struct slice name, uint64_t n, struc
                      bool *first)
 {
     bool pass = slice_is_nocase(name, "MESSAGES") || slice_is_nocase(name, "RECENT") ||
-                slice_is_nocase(name, "UNSEEN");
+                slice_is_nocase(name, "UNSEEN") || slice_is_nocase(name, "SIZE");
     if (slice_is_nocase(name, "UIDNEXT") && (v->side == HOME_OLD || v->map != NULL)) {
         if (v->side == HOME_NEW)
             n = n <= UINT32_MAX ? uidmap_next_to_view(v->map, (uint32_t)n) : 0;
@@ -163,14 +180,10 @@ void status_line(struct session *s, enum unit_home side, struct slice line)
         look_up(s, f, pairs, &v);
     struct buf *out = session_out(s);
     buf_puts(out, "* STATUS ");
-    size_t mark = out->len;
-    if (!imap_put_astring(out, buf_slice(&f->view_name))) {
-        buf_truncate(out, mark);
-        buf_printf(out, "{%zu}\r\n", f->view_name.len);
-        buf_put_slice(out, buf_slice(&f->view_name));
-    }
+    if (!imap_put_astring(out, buf_slice(&f->view_name)))
+        session_put_name(out, buf_slice(&f->view_name));
     buf_puts(out, " (");
-    mark = out->len;
+    size_t mark = out->len;
     (void)walk_pairs(pairs, NULL, NULL, &v, out);
     if (f->modseq && !v.modseq_told) /* RFC 7162 3.1.7: none are kept */
         buf_puts(out, out->len > mark ? " HIGHESTMODSEQ 0" : "HIGHESTMODSEQ 0");

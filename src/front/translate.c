@@ -33,7 +33,7 @@ void tr_put(struct buf *out, const struct tok *t)
     if (t->space)
         buf_putc(out, ' ');
     if (t->kind == TOK_LITERAL) {
-        buf_printf(out, "{%zu}\r\n", t->text.n);
+        buf_printf(out, "%s{%zu}\r\n", t->binary ? "~" : "", t->text.n);
         buf_put_slice(out, t->text);
     } else {
         buf_put_slice(out, t->raw);
@@ -85,7 +85,7 @@ static enum tr arg_uid(const struct tr_view *v, struct imap_args *a, struct tr_o
     return rc > 0 ? TR_OK : TR_NOTHING;
 }
 
-static enum tr arg_mailbox(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+enum tr tr_mailbox(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
     if (out->names >= 2 || !imap_args_tok(a, &t) || t.kind == TOK_OPEN || t.kind == TOK_CLOSE ||
@@ -226,7 +226,7 @@ static enum tr arg_store(const struct tr_view *v, struct imap_args *a, struct tr
     return TR_OK;
 }
 
-static enum tr arg_status(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
+enum tr tr_status(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     static const char *const known[] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"};
     struct tok t;
@@ -243,6 +243,8 @@ static enum tr arg_status(const struct tr_view *v, struct imap_args *a, struct t
             ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, known[i]));
         if (t.kind == TOK_ATOM && slice_is_nocase(t.text, "HIGHESTMODSEQ"))
             ok = out->condstore = (v->caps & CAP_BIT(CONDSTORE)) != 0;
+        if ((v->caps & CAP_BIT(STATUS_SIZE)) != 0)
+            ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, "SIZE"));
         if (!ok)
             return tr_bad(out, "Unknown STATUS item");
         n++;
@@ -284,13 +286,13 @@ static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a,
     case 'u':
         return arg_uid(v, a, out);
     case 'm':
-        return arg_mailbox(v, a, out);
+        return tr_mailbox(v, a, out);
     case 'i':
         return arg_fetch(v, a, out);
     case 'a':
         return arg_store(v, a, out);
     case 'l':
-        return arg_status(v, a, out);
+        return tr_status(v, a, out);
     case 'c':
         return tr_changed_since(v, a, out);
     case 'p':
@@ -303,6 +305,20 @@ static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a,
         return tr_sort(v, a, out);
     case 't':
         return tr_thread(v, a, out);
+    case 'C':
+        return tr_create(v, a, out);
+    case 'n':
+        return tr_string(a, out);
+    case 'r':
+        return tr_root(v, a, out);
+    case 'L':
+        return tr_limits(a, out);
+    case 'g':
+        return tr_get_metadata(v, a, out);
+    case 'M':
+        return tr_mailbox_or_server(v, a, out);
+    case 'e':
+        return tr_set_metadata(a, out);
     default:
         return tr_bad(out, "Arguments make no sense");
     }

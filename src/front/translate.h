@@ -13,6 +13,10 @@
  *   s  search program to the end         o  SORT: criteria, charset, search keys
  *   t  THREAD: algorithm, charset, search keys
  *   w  what stands between name and message of APPEND
+ *   C  what may follow the name of CREATE      n  string, passed on
+ *   r  quota root, translated                  L  list of resources and limits
+ *   g  all of GETMETADATA                      M  mailbox name or "" for the server
+ *   e  list of entries and values of SETMETADATA
  *
  * Rejected: one translator per command, since UIDs and names turn up in more places with every
  * extension.
@@ -37,6 +41,7 @@ struct tr_view {
     uint64_t caps;            /* what the client was offered, as CAP_BITs */
     int (*name_to_new)(void *arg, struct slice view, struct buf *out); /* 0 or an error */
     void *arg;
+    void (*root_to_new)(void *arg, struct slice view, struct buf *out); /* NULL: they are the same */
     uint64_t enabled;     /* what the client enabled, as CAP_BITs */
     struct modseq modseq; /* of the selected mailbox */
 };
@@ -73,11 +78,22 @@ void tr_clear(struct tr_out *out); /* leaves it empty and usable */
 bool tr_select_put(const struct tr_view *v, const struct tr_select *s, uint32_t view_uidvalidity,
                    uint32_t new_uidvalidity, struct buf *out, struct buf *vanished);
 
-/* ---- between translate.c, search.c and params.c ---- */
+/* The list of STATUS items alone, as in the grammar's l. */
+enum tr tr_status(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+
+/* ---- between translate.c, search.c, params.c and translate_names.c ---- */
 bool tr_is_saved(const struct tr_view *v, const struct tok *t);
 enum tr tr_changed_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_unchanged_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_select_params(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_mailbox(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_mailbox_or_server(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_string(struct imap_args *a, struct tr_out *out);
+enum tr tr_root(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_limits(struct imap_args *a, struct tr_out *out);
+enum tr tr_create(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_get_metadata(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
+enum tr tr_set_metadata(struct imap_args *a, struct tr_out *out);
 enum tr tr_search(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_sort(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_thread(const struct tr_view *v, struct imap_args *a, struct tr_out *out);

@@ -202,6 +202,8 @@ static void gathered(struct session *s, enum unit_home side)
         status_line(s, side, buf_slice(&in->line.buf));
     } else if (in->reply.kind == REPLY_ENABLED) {
         enabled_line(s, side, buf_slice(&in->line.buf));
+    } else if (in->reply.kind == REPLY_QUOTA) {
+        quota_line(s, side, &in->line);
     } else if (in->reply.kind == REPLY_ESEARCH) {
         if (reply_esearch(view_of(s, side), buf_slice(&in->line.buf), session_out(s)) != 0)
             session_bye(s, "host_protocol", "The mail server sent nonsense");
@@ -210,12 +212,29 @@ static void gathered(struct session *s, enum unit_home side)
     in->gathering = false;
 }
 
+/* The name is there: the rest streams through. */
+static void name_gathered(struct session *s, enum unit_home side)
+{
+    struct inlet *in = &s->inlets[side];
+    bool shown = named_begin(s, side, &in->line, in->out);
+    in->reply.kind = shown ? REPLY_PASS : REPLY_DROP;
+    imap_line_free(&in->line);
+    in->gathering = false;
+    if (shown && in->out == &s->out) {
+        s->midline = true;
+        s->mid_side = side;
+    }
+}
+
 /* A person's mailbox list or search result fits; what does not is a broken host. */
 static void gather(struct session *s, enum unit_home side, const struct resp *r)
 {
     struct inlet *in = &s->inlets[side];
     int rc = imap_line_feed(&in->line, r, MAX_GATHER);
-    if (rc == 1) {
+    bool token = (r->kind == RESP_TOK && r->tok.kind != TOK_LITERAL) || (r->kind == RESP_BYTES && r->last);
+    if (rc == 0 && in->reply.kind == REPLY_NAMED && token) {
+        name_gathered(s, side);
+    } else if (rc == 1) {
         gathered(s, side);
     } else if (rc < 0) {
         imap_line_free(&in->line);
@@ -241,7 +260,7 @@ static void data_begin(struct session *s, enum unit_home side, const struct resp
     reply_feed(&in->reply, view_of(s, side), r, in->out);
     enum reply_kind k = in->reply.kind;
     in->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH ||
-                    k == REPLY_ENABLED;
+                    k == REPLY_ENABLED || k == REPLY_QUOTA || k == REPLY_NAMED;
     if (!in->gathering && k != REPLY_DROP && in->out == &s->out) {
         s->midline = true;
         s->mid_side = side;

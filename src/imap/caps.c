@@ -37,12 +37,28 @@ static bool next_word(struct slice *in, struct slice *word)
     return word->n > 0;
 }
 
+/* RIGHTS= lists rights in any order (RFC 4314 2.2): those of the RFC, and n of RFC 5257. */
+static uint64_t rights_bit(struct slice word)
+{
+    static const char name[] = "RIGHTS=", all[] = "texkn";
+    size_t n = sizeof(name) - 1;
+    unsigned seen = 0;
+    if (word.n <= n || !slice_is_nocase(slice_make(word.p, n), name))
+        return 0;
+    for (size_t i = n; i < word.n; i++)
+        for (unsigned k = 0; k < sizeof(all) - 1; k++)
+            seen |= (word.p[i] | 0x20) == all[k] ? 1U << k : 0;
+    return seen == 31 ? CAP_BIT(RIGHTS_N) : (seen & 15) == 15 ? CAP_BIT(RIGHTS) : 0;
+}
+
 static uint64_t cap_bit(struct slice word)
 {
     static const char limit[] = "APPENDLIMIT=";
     if (word.n >= sizeof(limit) - 1 &&
         slice_is_nocase(slice_make(word.p, sizeof(limit) - 1), limit))
         return CAP_BIT(APPENDLIMIT);
+    if (rights_bit(word) != 0)
+        return rights_bit(word);
     for (unsigned i = 0; i < CAPI_COUNT; i++) {
         if (slice_is_nocase(word, cap_names[i]))
             return (uint64_t)1 << i;

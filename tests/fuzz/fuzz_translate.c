@@ -2,7 +2,7 @@
  * is not mapped. */
 #include "config.h"
 #include "fuzz.h"
-#include "front/translate.h"
+#include "front/list.h"
 #include "wherry/imap/set.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const grammars[] = {"ui", "qi", "ua", "um", "u", "m",
                                            "mm", "ml", "mw", "s",  "o", "t",
-                                           "uic", "mp", "umw", "qmw"};
+                                           "uic", "mp", "umw", "qmw", "mC", "r",
+                                           "rL", "mnn", "g", "Me"};
     if (size == 0)
         return 0;
     const char *g = grammars[data[0] % (sizeof(grammars) / sizeof(*grammars))];
@@ -73,5 +74,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     tr_clear(&out);
     uidmap_free(&map);
+    struct list_want want = {0};
+    if (!list_want_parse(&want, (data[0] & 128) != 0, slice_make(data + 1, size - 1), ~(uint64_t)0))
+        must(want.error != NULL);
+    else
+        must(want.n > 0 && want.n <= LIST_PATTERNS);
+    list_want_free(&want);
     return 0;
 }

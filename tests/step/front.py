@@ -571,7 +571,7 @@ def test_client_syntax(w):
     c, new, _ = selected(w)
     for text in (b'FETCH', b'FETCH 1', b'FETCH 1 (FLAGS', b'FETCH 0 FLAGS', b'FETCH 1 X-GM-MSGID', b'UID', b'UID FOO 1',
                  b'UID FETCH x FLAGS', b'STORE 1 FLAGS', b'SEARCH', b'SEARCH FOO', b'STATUS INBOX', b'STATUS INBOX ()',
-                 b'LIST ""', b'LIST (SUBSCRIBED) "" *', b'SELECT', b'SELECT a b', b'SELECT INBOX (CONDSTORE)', b'COPY 1',
+                 b'LIST ""', b'LIST (NONSENSE) "" *', b'LIST "" * RETURN (STATUS)', b'SELECT', b'SELECT a b', b'SELECT INBOX (CONDSTORE)', b'COPY 1',
                  b'CREATE', b'RENAME a', b'XYZZY', b'LOGIN a b', b'STARTTLS', b'ENABLE', b'CAPABILITY x', b'NOOP x',
                  b'FETCH 1 FLAGS\xff\x80', b'SELECT {2}', b'APPEND INBOX ~{3+}\r\nabc', b'FETCH  1 FLAGS', b'IDLE x'):
         if text.endswith(b'}'):

@@ -71,6 +71,9 @@ static void caps(void **state)
     assert_true(c == (CAP_BIT(IMAP4REV1) | CAP_BIT(LITERAL_PLUS) | CAP_BIT(AUTH_PLAIN) |
                       CAP_BIT(APPENDLIMIT)));
     assert_true(imap_caps_parse(slice_str("")) == 0);
+    assert_true(imap_caps_parse(slice_str("RIGHTS=kxte")) == CAP_BIT(RIGHTS));
+    assert_true(imap_caps_parse(slice_str("rights=NTEKX")) == CAP_BIT(RIGHTS_N));
+    assert_true(imap_caps_parse(slice_str("RIGHTS=kx RIGHTS= RIGHTS")) == 0);
     for (unsigned i = 0; i < CAPI_COUNT; i++) {
         assert_true(imap_caps_parse(slice_str(imap_cap_name(i))) == (uint64_t)1 << i);
     }

@@ -343,15 +343,19 @@ static void capabilities(void **state)
     front_caps_put(&out, front_caps_offer(host));
     assert_string_equal(
         buf_cstr(&out),
-        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
-        "COMPRESS=DEFLATE INPROGRESS");
+        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID SPECIAL-USE "
+        "LIST-EXTENDED LIST-STATUS COMPRESS=DEFLATE INPROGRESS");
     buf_clear(&out);
     host |= CAP_BIT(ENABLE);
     front_caps_put(&out, front_caps_offer(host));
-    assert_string_equal(
-        buf_cstr(&out),
-        "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
-        "CONDSTORE QRESYNC COMPRESS=DEFLATE INPROGRESS");
+    assert_string_equal(buf_cstr(&out), "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
+                                        "CONDSTORE QRESYNC SPECIAL-USE LIST-EXTENDED LIST-STATUS COMPRESS=DEFLATE "
+                                        "INPROGRESS");
+    buf_clear(&out);
+    front_caps_put(&out, front_caps_offer(imap_caps_parse(slice_str("QUOTA QUOTA=RES-STORAGE QUOTA=RES-X ACL "
+                                                                    "RIGHTS=kxten METADATA XLIST"))) &
+                             ~front_caps_offer(0));
+    assert_string_equal(buf_cstr(&out), "QUOTA QUOTA=RES-STORAGE ACL RIGHTS=texkn METADATA");
     buf_free(&out);
     front_caps_put_guest(&out, true, false);
     assert_string_equal(buf_cstr(&out),

@@ -1,7 +1,7 @@
 /* Commands of the client on their way to the new host: the translator as a pure function. */
 #include "config.h"
 #include "unit.h"
-#include "front/translate.h"
+#include "front/list.h"
 #include "wherry/imap/caps.h"
 #include <stdlib.h>
 #include <string.h>
@@ -268,15 +268,19 @@ static void every_prefix(void **state)
     make_map(&map);
     const struct tr_view v = {
         .map = &map, .caps = ~(uint64_t)0, .name_to_new = to_new, .enabled = ~(uint64_t)0};
-    static const char *const g[] = {"ui", "uic", "ua", "um", "mm", "ml", "mp", "s", "o", "t", "mw"};
+    static const char *const g[] = {"ui", "uic", "ua", "um", "mm", "ml", "mp", "s",   "o",
+                                    "t",  "mw",  "mC", "rL", "g",  "Me", "mnn"};
     static const char text[] =
         "RETURN (MIN) CHARSET {3}\r\nabc OR UID 10:14 (NOT HEADER \"a\\\"b\" x) 1:*";
     for (size_t k = 0; k < sizeof(g) / sizeof(*g); k++) {
         for (size_t n = 0; n < sizeof(text); n++) {
             struct slice cut = slice_make(slice_dup(slice_make(text, n)), n);
             struct tr_out out = {0};
+            struct list_want want = {0};
             (void)tr_command(g[k], &v, cut, &out);
+            (void)list_want_parse(&want, false, cut, 0);
             tr_clear(&out);
+            list_want_free(&want);
             free((void *)(uintptr_t)cut.p);
         }
     }
@@ -478,6 +482,165 @@ static void modseq_values(void **state)
         assert_int_equal(modseq_to_new(&late, MODSEQ_AFTER, modseq_to_view(1000, host)), host);
 }
 
+/* A root that is a mailbox is called like it. */
+static void root_to_new(void *arg, struct slice view, struct buf *out)
+{
+    (void)to_new(arg, view, out);
+}
+
+static void about_mailboxes(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"mC", "INBOX.a", "\"a\""},
+        {"mC", "INBOX.a (USE (\\Sent))", "\"a\" (USE (\\Sent))"},
+        {"mC", "INBOX.a (USE (\\Sent \\Drafts))", "\"a\" (USE (\\Sent \\Drafts))"},
+        {"mC", "INBOX.a (use ())", "\"a\" (use ())"},
+        {"mC", "INBOX.a (USE (Sent))", NULL},
+        {"mC", "INBOX.a (USE(\\Sent))", NULL},
+        {"mC", "INBOX.a (USE (\\Sent)", NULL},
+        {"mC", "INBOX.a (X (\\Sent))", NULL},
+        {"mC", "INBOX.a USE", NULL},
+        {"r", "\"User quota\"", "\"User quota\""},
+        {"r", "INBOX.a", "\"a\""},
+        {"r", "\"\"", "\"\""},
+        {"r", "{7}\r\nINBOX.a", "\"a\""},
+        {"r", "()", NULL},
+        {"rL", "INBOX.a (STORAGE 5 MESSAGE 0)", "\"a\" (STORAGE 5 MESSAGE 0)"},
+        {"rL", "INBOX.a ()", "\"a\" ()"},
+        {"rL", "INBOX.a (STORAGE)", NULL},
+        {"rL", "INBOX.a (STORAGE -1)", NULL},
+        {"rL", "INBOX.a STORAGE 5", NULL},
+        {"mnn", "INBOX.a \"x y\" +lr", "\"a\" \"x y\" +lr"},
+        {"mnn", "INBOX.a {1}\r\nx lr", "\"a\" {1}\r\nx lr"},
+        {"mnn", "INBOX.a x", NULL},
+        {"mnn", "INBOX.a x (l)", NULL},
+        {"mn", "INBOX.a x y", NULL},
+        {"g", "INBOX.a /a/b", "\"a\" /a/b"},
+        {"g", "\"\" /a/b", "\"\" /a/b"},
+        {"g", "INBOX.a (/a/b \"/c d\")", "\"a\" (/a/b \"/c d\")"},
+        {"g", "(DEPTH 1) INBOX.a /a", "(DEPTH 1) \"a\" /a"},
+        {"g", "(MAXSIZE 5 DEPTH infinity) INBOX.a (/a /b)", "(MAXSIZE 5 DEPTH infinity) \"a\" (/a /b)"},
+        {"g", "INBOX.a (MAXSIZE 5) (/a /b)", "(MAXSIZE 5) \"a\" (/a /b)"},
+        {"g", "INBOX.a (MAXSIZE 5) /a", "(MAXSIZE 5) \"a\" /a"},
+        {"g", "(DEPTH 2) INBOX.a /a", NULL},
+        {"g", "(DEPTH) INBOX.a /a", NULL},
+        {"g", "(X 1) INBOX.a /a", NULL},
+        {"g", "(DEPTH 1)INBOX.a /a", NULL},
+        {"g", "INBOX.a a", NULL},
+        {"g", "INBOX.a ()", NULL},
+        {"g", "INBOX.a (MAXSIZE 5)", NULL},
+        {"g", "INBOX.a", NULL},
+        {"g", "INBOX.a /a /b", NULL},
+        {"Me", "INBOX.a (/a \"x\" /b NIL)", "\"a\" (/a \"x\" /b NIL)"},
+        {"Me", "\"\" (/a {3}\r\nx\r\n)", "\"\" (/a {3}\r\nx\r\n)"},
+        {"Me", "INBOX.a (/a ~{1}\r\nx)", "\"a\" (/a ~{1}\r\nx)"},
+        {"Me", "INBOX.a (/a)", NULL},
+        {"Me", "INBOX.a (/a x)", NULL},
+        {"Me", "INBOX.a ()", NULL},
+        {"Me", "INBOX.a (a \"x\")", NULL},
+        {"Me", "INBOX.a (/a \"x\"", NULL},
+    };
+    struct uidmap map;
+    make_map(&map);
+    const struct tr_view v = {
+        .map = &map, .caps = ~(uint64_t)0, .name_to_new = to_new, .root_to_new = root_to_new};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct tr_out out = {0};
+        enum tr r = tr_command(rows[i].grammar, &v, slice_str(rows[i].in), &out);
+        if (r != (rows[i].out == NULL ? TR_BAD : TR_OK))
+            fail_msg("%s: %d (%s)", rows[i].in, (int)r, out.error);
+        if (r == TR_OK)
+            assert_string_equal(buf_cstr(&out.text), rows[i].out);
+        tr_clear(&out);
+    }
+    uidmap_free(&map);
+    static const struct row off[] = {
+        {"mC", "INBOX.a (USE (\\Sent))", NULL},
+        {"ml", "INBOX.a (SIZE)", NULL},
+    };
+    CHECK(off, 0);
+    static const struct row size[] = {{"ml", "INBOX.a (SIZE MESSAGES)", "\"a\" (SIZE MESSAGES)"}};
+    CHECK(size, CAP_BIT(STATUS_SIZE));
+    static const struct row missing[] = {{"g", "(DEPTH 1) no (", NULL}, {"Me", "no (/a", NULL}};
+    CHECK(missing, 0);
+}
+
+static void list_arguments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args, *pattern, *status; /* pattern NULL: BAD; the last one */
+        unsigned n;
+        bool extended, root;
+    } rows[] = {
+        {"\"\" *", "*", "", 1, false, false},
+        {"INBOX. %", "INBOX.%", "", 1, false, false},
+        {"\"\" \"\"", "", "", 1, false, true},
+        {"() \"\" \"\"", "", "", 1, true, true},
+        {"(SUBSCRIBED) \"\" \"\"", "", "", 1, true, false},
+        {"\"\" (\"\")", "", "", 1, true, false},
+        {"\"\" (a b c)", "c", "", 3, true, false},
+        {"\"\" * RETURN ()", "*", "", 1, true, false},
+        {"\"\" * return (status (messages UIDNEXT) children)", "*", "(messages UIDNEXT)", 1, true, false},
+        {"(remote recursivematch subscribed) x y", "xy", "", 1, true, false},
+        {"(recursivematch special-use) x {1}\r\ny", "xy", "", 1, true, false},
+        {"(recursivematch) x y", NULL, NULL, 0, false, false},
+        {"(x) x y", NULL, NULL, 0, false, false},
+        {"(subscribed)x y", NULL, NULL, 0, false, false},
+        {"(subscribed x y", NULL, NULL, 0, false, false},
+        {"\"\"", NULL, NULL, 0, false, false},
+        {"\"\" a b", NULL, NULL, 0, false, false},
+        {"\"\" ()", NULL, NULL, 0, false, false},
+        {"\"\" (a (b))", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN (x)", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN () x", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN (STATUS)", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN (STATUS ())", NULL, NULL, 0, false, false},
+        {"\"\" * RETURN (STATUS (SIZE))", NULL, NULL, 0, false, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct list_want w = {0};
+        bool ok = list_want_parse(&w, false, slice_str(rows[i].args), 0);
+        if (ok != (rows[i].pattern != NULL))
+            fail_msg("%s: %s", rows[i].args, ok ? "taken" : w.error);
+        if (ok) {
+            assert_int_equal(w.n, rows[i].n);
+            assert_string_equal(buf_cstr(&w.patterns[w.n - 1]), rows[i].pattern);
+            assert_string_equal(buf_cstr(&w.status), rows[i].status);
+            assert_int_equal(w.extended, rows[i].extended);
+            assert_int_equal(w.root, rows[i].root);
+        }
+        list_want_free(&w);
+    }
+    struct list_want w = {0};
+    struct buf many = {0};
+    buf_puts(&many, "\"\" (");
+    for (int i = 0; i <= LIST_PATTERNS; i++)
+        buf_puts(&many, i > 0 ? " x" : "x");
+    buf_putc(&many, ')');
+    assert_false(list_want_parse(&w, false, buf_slice(&many), 0));
+    list_want_free(&w);
+    buf_free(&many);
+    assert_false(list_want_parse(&w, true, slice_str("\"\" * RETURN (CHILDREN)"), 0));
+    list_want_free(&w);
+}
+
+static void list_flags(void **state)
+{
+    (void)state;
+    struct list_want w = {.extended = true};
+    struct buf out = {0};
+    assert_true(list_flags_put(&w, slice_str("\\HasChildren \\Sent \\Subscribed \\Marked"), &out));
+    assert_string_equal(buf_cstr(&out), "\\Marked");
+    w.special = true;
+    assert_true(list_flags_put(&w, slice_str("\\sent"), &out));
+    assert_string_equal(buf_cstr(&out), "\\Marked \\sent");
+    assert_false(list_flags_put(&w, slice_str("\\Noselect"), &out));
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fetch_and_store),
@@ -491,6 +654,9 @@ int main(void)
                                        cmocka_unit_test(gaps),
                                        cmocka_unit_test(select_params),
                                        cmocka_unit_test(modseq_values),
-                                       cmocka_unit_test(every_prefix)};
+                                       cmocka_unit_test(every_prefix),
+                                       cmocka_unit_test(about_mailboxes),
+                                       cmocka_unit_test(list_arguments),
+                                       cmocka_unit_test(list_flags)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,8 +44,16 @@
     X(WITHIN, "WITHIN")                                                                            \
     X(BINARY, "BINARY")                                                                            \
     X(QUOTA, "QUOTA")                                                                              \
+    X(QUOTASET, "QUOTASET")                                                                        \
+    X(QUOTA_STORAGE, "QUOTA=RES-STORAGE")                                                          \
+    X(QUOTA_MESSAGE, "QUOTA=RES-MESSAGE")                                                          \
+    X(QUOTA_MAILBOX, "QUOTA=RES-MAILBOX")                                                          \
+    X(QUOTA_ANNOTATION, "QUOTA=RES-ANNOTATION-STORAGE")                                            \
     X(ACL, "ACL")                                                                                  \
+    X(RIGHTS, "RIGHTS=texk")                                                                       \
+    X(RIGHTS_N, "RIGHTS=texkn")                                                                    \
     X(METADATA, "METADATA")                                                                        \
+    X(METADATA_SERVER, "METADATA-SERVER")                                                          \
     X(APPENDLIMIT, "APPENDLIMIT")                                                                  \
     X(UTF8_ACCEPT, "UTF8=ACCEPT")                                                                  \
     X(PREVIEW, "PREVIEW")                                                                          \

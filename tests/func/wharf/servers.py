@@ -67,7 +67,7 @@ class Dovecot(Server):
 
     def __init__(self, place, name='dovecot', style='/', store='maildir', fsync='never', capability=None,
                  connections=None, extra='', password='pw', quota=None,
-                 sent='Sent'):
+                 sent='Sent', full=False):
         self.place, self.name, self.style, self.store = place, name, style, store
         if style == '.':
             self.refuses = self.refuses - {'slash'}  # the listescape plugin
@@ -76,6 +76,7 @@ class Dovecot(Server):
         self.sep, self.prefix = (b'.', b'INBOX.') if style == '.' else (b'/', b'')
         self.fsync, self.capability, self.connections = fsync, capability, connections
         self.extra, self.password, self.quota, self.sent = extra, password, quota, sent
+        self.full = full  # with ACL and METADATA
         place.certificates()
         self.dir = place.folder(name)
         self.port, self.tls_port = place.port(), place.port()
@@ -98,10 +99,18 @@ class Dovecot(Server):
         if self.fsync:
             optional += 'mail_fsync = %s\n' % self.fsync
         plugins = 'listescape' if self.style == '.' else ''
+        imap_plugins = ''
         if self.quota:
             plugins += ' quota'
+            imap_plugins += ' imap_quota'
             optional += 'plugin {\n quota = count:User quota\n quota_vsizes = yes\n quota_rule = *:storage=%s\n}\n' \
                 % self.quota
+        if self.full:
+            plugins += ' acl'
+            imap_plugins += ' imap_acl'
+            optional += 'imap_metadata = yes\nmail_attribute_dict = file:%h/attributes\nplugin {\n acl = vfile\n acl_anyone = allow\n acl_user = %u\n}\n'
+        if imap_plugins:
+            optional += 'protocol imap {\n mail_plugins = %s%s\n}\n' % (plugins, imap_plugins)
         boxes = ''.join('  mailbox "%s" {\n    special_use = \\%s\n  }\n' % (b, u) for b, u in (
             ('Drafts', 'Drafts'), (self.sent, 'Sent'), ('Trash', 'Trash'), ('Junk', 'Junk')))
         return '''base_dir = {d}/run

@@ -1,0 +1,293 @@
+"""Everything about mailbox names in the view: extended LIST, STATUS of many, special use, quota, rights and metadata, and names
+that the new host does not take."""
+
+import os
+
+from wharf import mail, servers
+from wharf.imap import quote
+
+SHARED = '''namespace public {{
+  type = public
+  separator = .
+  prefix = Public.
+  location = maildir:{dir}
+  subscriptions = yes
+  list = yes
+}}
+'''
+
+
+def daemon(w, old, new, **options):
+    if new.name == 'cyrus':
+        options['sign_in'] = 'authzid'
+    return w.wherryd(old, new, **options)
+
+
+def listed(c, command):
+    """{name: (attributes, extended data)} of a LIST as it was typed; fails where a name comes twice."""
+    out = {}
+    for row in c.ok(command).lines(b'LIST'):
+        assert row[2] not in out, (command, row)
+        extended = row[3] if len(row) > 3 else None
+        out[bytes(row[2])] = (frozenset(f.lower() for f in row[0]), extended)
+    return out
+
+
+def status(reply):
+    """{name: {item: number}} of all STATUS lines of a reply."""
+    return {bytes(v[0]): {bytes(k): int(n) for k, n in zip(v[1][::2], v[1][1::2])} for v in reply.lines(b'STATUS')}
+
+
+def plain(rows, drop=frozenset()):
+    unsaid = {b'\\marked', b'\\unmarked', b'\\noinferiors'} | drop
+    return {n: (f - unsaid, x) for n, (f, x) in rows.items()}
+
+
+EXTENDED = [
+    b'LIST "" "*" RETURN (SUBSCRIBED CHILDREN)', b'LIST "" "%" RETURN (CHILDREN)', b'LIST "" "INBOX.%" RETURN (CHILDREN)',
+    b'LIST (SUBSCRIBED) "" "*"', b'LIST (SUBSCRIBED) "" "INBOX.%"', b'LIST (SUBSCRIBED RECURSIVEMATCH) "" "INBOX.%"',
+    b'LIST (SUBSCRIBED RECURSIVEMATCH) "" "*"', b'LIST "" ("INBOX" "INBOX.A*" "*sub") RETURN ()',
+    b'LIST () "" "INBOX.A" RETURN (SUBSCRIBED)', b'LIST (REMOTE) "INBOX." ("A" "B")',
+    b'LIST (REMOTE SUBSCRIBED) "" "INBOX.B" RETURN (CHILDREN)', b'LIST "" "nothing" RETURN (SUBSCRIBED)',
+]
+WRONG = [b'LIST (RECURSIVEMATCH) "" "*"', b'LIST (NONSENSE) "" "*"', b'LIST "" "*" RETURN (NONSENSE)', b'LIST "" () RETURN ()',
+         b'LIST "" "*" RETURN', b'LIST "" "*" RETURN (STATUS)', b'LIST "" "*" RETURN (STATUS (NONSENSE))',
+         b'LIST (RECURSIVEMATCH REMOTE) "" "*"', b'LIST "" "*" RETURN (CHILDREN', b'LSUB "" "*" RETURN (CHILDREN)',
+         b'LSUB (SUBSCRIBED) "" "*"', b'LIST "" "*" RETURN (STATUS (DELETED))', b'LIST "" "*" RETURN (STATUS (MAILBOXID))']
+
+
+def fill_tree(w, old, user):
+    w.filled(old, user, {(): 5, ('A',): 4, ('A', 'sub'): 3, ('A', 'sub', 'deep'): 2, ('B',): 1, ('C',): 0})
+    with old.connect(user) as o:
+        for name in (b'INBOX', b'INBOX.A.sub.deep', b'INBOX.B'):
+            o.ok(b'SUBSCRIBE ' + name)
+        for name in (b'INBOX.A', b'INBOX.A.sub', b'INBOX.C'):
+            o.ok(b'UNSUBSCRIBE ' + name)
+
+
+def test_list_extended(w):
+    """The same answers as from the old Dovecot, before and after the mailboxes have moved, from Dovecot and Cyrus."""
+    old = w.dovecot('.')
+    for new in (w.dovecot('/', store='sdbox'), w.cyrus()):
+        user = w.user(old, new)
+        fill_tree(w, old, user)
+        d = daemon(w, old, new)
+        with old.connect(user) as o, d.connect(user) as c:
+            assert {b'LIST-EXTENDED', b'LIST-STATUS', b'SPECIAL-USE', b'STATUS=SIZE'} <= c.capability()
+            made = set(listed(c, b'LIST "" "*"')) - set(listed(o, b'LIST "" "*"'))  # those that only new has
+            for _ in range(2):
+                for q in EXTENDED:
+                    want, got = plain(listed(o, q)), plain(listed(c, q))
+                    got = {n: v for n, v in got.items() if n not in made}
+                    assert want == got, '%s\n old     %r\n wherryd %r' % (q, want, got)
+                for q in WRONG:
+                    c.no(q, status=b'BAD')
+                for name in (b'INBOX', b'INBOX.A', b'INBOX.A.sub', b'INBOX.A.sub.deep', b'INBOX.B'):
+                    c.select(name)
+            # the subscription of a mailbox that is gone
+            c.ok(b'SUBSCRIBE INBOX.B')
+            rows = listed(c, b'LIST (SUBSCRIBED) "" "*" RETURN (CHILDREN)')
+            assert rows[b'INBOX.B'][0] >= {b'\\subscribed', b'\\hasnochildren'}, rows
+
+
+def test_list_status(w):
+    """Each mailbox is asked for at its home, and what the old host still has is not counted on the new one."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    fill_tree(w, old, user)
+    items = b'(MESSAGES UIDNEXT UIDVALIDITY UNSEEN SIZE)'
+    d = daemon(w, old, new)
+    with old.connect(user) as o, d.connect(user) as c:
+        want = status(o.ok(b'LIST "" "*" RETURN (STATUS %s)' % items))
+        assert len(want) == 6 and want[b'INBOX.A'][b'MESSAGES'] > 0
+        r = c.ok(b'LIST "" "*" RETURN (STATUS %s)' % items)
+        got = status(r)
+        with new.connect(user) as n:  # nothing but INBOX may have moved by that
+            assert n.ok(b'STATUS A (MESSAGES)').lines(b'STATUS')[0][1][1] == b'0'
+        for name in (b'INBOX.A', b'INBOX.A.sub', b'INBOX.A.sub.deep', b'INBOX.B', b'INBOX.C'):
+            assert got[name] == want[name], (name, got[name], want[name])
+        c.select(b'INBOX.A')
+        c.select(b'INBOX.A.sub')
+        after = status(c.ok(b'LIST (SUBSCRIBED) "" ("INBOX.A*" "INBOX") RETURN (STATUS %s)' % items))
+        assert set(after) == {b'INBOX', b'INBOX.A.sub.deep'}
+        after = status(c.ok(b'LIST "" "*" RETURN (STATUS %s SUBSCRIBED)' % items))
+        for name in want:
+            for item in (b'MESSAGES', b'UIDVALIDITY', b'UNSEEN', b'SIZE'):
+                assert after[name][item] == want[name][item], (name, item, after[name], want[name])
+            assert after[name][b'UIDNEXT'] >= want[name][b'UIDNEXT']
+        c.ok(b'NOOP')
+        # many, and pipelined with others
+        for i in range(70):
+            c.ok(b'CREATE INBOX.many.%03d' % i)
+        c.send(b'a LIST "" "*" RETURN (STATUS (MESSAGES))\r\nb NOOP\r\nc LIST "" "INBOX.many.%" RETURN (STATUS (UIDNEXT))\r\n')
+        a, b, e = c.finish(b'a'), c.finish(b'b'), c.finish(b'c')
+        assert a.ok and b.ok and e.ok
+        assert len(status(e)) == 70 and len(status(a)) >= 76
+
+
+def test_list_when_old_is_down(w):
+    """The list is there all the same, and the numbers of what is on new; so it is with shared namespaces of old."""
+    folder = w.place.folder('public')
+    os.chown(folder, servers.MAIL_ID, servers.MAIL_ID)
+    old = w.dovecot('.', extra=SHARED.format(dir=folder))
+    new = w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    fill_tree(w, old, user)
+    with old.connect(user) as o:
+        o.ok(b'CREATE Public.News')
+        o.ok(b'CREATE Public.Deep.er')
+        o.ok(b'SUBSCRIBE Public.News')
+        o.append(b'Public.News', mail.message('news'))
+    d = daemon(w, old, new)
+    with d.connect(user) as c:
+        c.select(b'INBOX')
+        c.select(b'INBOX.A')
+        rows = listed(c, b'LIST "" "*" RETURN (SUBSCRIBED CHILDREN)')
+        assert b'\\subscribed' in rows[b'Public.News'][0] and b'INBOX.A' in rows, rows
+        assert set(listed(c, b'LIST "" "Public.%" RETURN ()')) == {b'Public.News', b'Public.Deep'}
+        assert b'Public' in listed(c, b'LIST "" "%"')
+        assert [n for _, _, n in c.list(b'LSUB', pattern=b'Public*')] == [b'Public.News']
+        assert status(c.ok(b'LIST "" "Public.*" RETURN (STATUS (MESSAGES))'))[b'Public.News'] == {b'MESSAGES': 1}
+        before = status(c.ok(b'LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))'))
+        old.stop()
+        try:
+            r = c.ok(b'LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))')
+            got = status(r)
+            assert got[b'INBOX.A'] == before[b'INBOX.A'] and got[b'INBOX'] == before[b'INBOX']
+            assert b'INBOX.A.sub' not in got and b'Public.News' not in got
+            assert b'INBOX.A.sub' in [v[2] for v in r.lines(b'LIST')]
+            c.ok(b'LIST (SUBSCRIBED) "" "*"')
+        finally:
+            old.start()
+
+
+def test_status_size_without_it_on_old(w):
+    """Courier does not know SIZE: what is there is told without, and with it once the mailbox has moved."""
+    old, new = w.courier(), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    w.filled(old, user, {(): 3, ('A',): 4})
+    d = daemon(w, old, new)
+    with d.connect(user) as c:
+        got = status(c.ok(b'STATUS INBOX.A (MESSAGES SIZE)'))[b'INBOX.A']
+        assert set(got) == {b'MESSAGES'}
+        c.no(b'STATUS INBOX.A (SIZE)', b'CANNOT')
+        got = status(c.ok(b'LIST "" "*" RETURN (STATUS (SIZE UNSEEN))'))
+        assert set(got[b'INBOX.A']) == {b'UNSEEN'}
+        c.select(b'INBOX.A')
+        assert status(c.ok(b'STATUS INBOX.A (SIZE MESSAGES)'))[b'INBOX.A'][b'SIZE'] > 0
+        c.no(b'STATUS INBOX.A (MESSAGES NONSENSE)', status=b'BAD')
+
+
+def news(w):
+    return (w.dovecot('/', store='sdbox', quota='100M', full=True), w.cyrus())
+
+
+def test_quota(w):
+    """Names and roots are those of the view; limits pass."""
+    old = w.dovecot('.')
+    for new in news(w):
+        user = w.user(old, new)
+        w.filled(old, user, {(): 3, ('A',): 2, ('A', 'sub'): 1})
+        d = daemon(w, old, new)
+        cyrus = new.name == 'cyrus'
+        if cyrus:
+            with new.connect(user) as n:
+                n.ok(b'NOOP')
+            with new.connect('cyrus', 'cyruspw') as n:
+                n.ok(b'SETQUOTA "user/%s" (STORAGE 50000)' % user.encode())
+        with d.connect(user) as c:
+            assert b'QUOTA' in c.capability()
+            c.select(b'INBOX.A.sub')
+            if cyrus:
+                with new.connect('cyrus', 'cyruspw') as n:
+                    n.ok(b'SETQUOTA "user/%s/A" (STORAGE 40000)' % user.encode())
+            r = c.ok(b'GETQUOTAROOT INBOX.A.sub')
+            (name, root), = r.lines(b'QUOTAROOT')
+            assert name == b'INBOX.A.sub' and root == (b'INBOX.A' if cyrus else b'User quota'), r
+            assert r.lines(b'QUOTA')[0][0] == root
+            limits = r.lines(b'QUOTA')[0][1]
+            assert limits[0] == b'STORAGE' and int(limits[2]) == (40000 if cyrus else 102400), r
+            if cyrus:  # Cyrus lets administrators only
+                c.no(b'GETQUOTA ' + quote(root))
+            else:
+                r = c.ok(b'GETQUOTA ' + quote(root))
+                assert r.lines(b'QUOTA')[0][:1] == [root], r
+            r = c.cmd(b'SETQUOTA %s (STORAGE 10)' % quote(root))
+            assert r.status == b'NO', r  # a person may not, and says so
+            c.ok(b'GETQUOTAROOT inbox')
+            if cyrus:  # Dovecot does not look
+                c.no(b'GETQUOTAROOT INBOX.NoSuch')
+            for bad in (b'GETQUOTA', b'GETQUOTA a b', b'SETQUOTA a', b'SETQUOTA a (STORAGE)', b'SETQUOTA a (STORAGE x)',
+                        b'SETQUOTA a (STORAGE 1', b'GETQUOTAROOT'):
+                c.no(bad, status=b'BAD')
+        text = wire_of(d, user, b'GETQUOTAROOT INBOX.A.sub')
+        assert b'A/sub' not in text, text
+
+
+def wire_of(d, user, command):
+    with d.connect(user) as c:
+        r = c.ok(command)
+        return b'\n'.join(x.text for x in r.untagged)
+
+
+def test_acl(w):
+    old = w.dovecot('.')
+    for new in news(w):
+        user = w.user(old, new)
+        w.filled(old, user, {(): 1, ('A',): 2, ('R&D', 'x y'): 1})
+        d = daemon(w, old, new)
+        with d.connect(user) as c:
+            caps = c.capability()
+            assert b'ACL' in caps and [x for x in caps if x.startswith(b'RIGHTS=TEXK')], caps
+            for name in (b'INBOX.A', b'INBOX.R&-D.x y', b'INBOX'):
+                q = quote(name)
+                mine, = c.ok(b'MYRIGHTS ' + q).lines(b'MYRIGHTS')
+                assert mine[0] == name and b'l' in mine[1], mine
+                c.ok(b'SETACL %s anyone lr' % q)
+                acl, = c.ok(b'GETACL ' + q).lines(b'ACL')
+                assert acl[0] == name and dict(zip(acl[1::2], acl[2::2]))[b'anyone'] == b'lr', acl
+                rights, = c.ok(b'LISTRIGHTS %s "anyone"' % q).lines(b'LISTRIGHTS')
+                assert rights[:2] == [name, b'anyone'], rights
+                c.ok(b'SETACL %s anyone +s' % q)
+                c.ok(b'DELETEACL %s anyone' % q)
+                acl, = c.ok(b'GETACL ' + q).lines(b'ACL')
+                assert b'anyone' not in acl, acl
+            r = c.no(b'GETACL INBOX.NoSuch')
+            assert b'A/' not in r.text
+            for bad in (b'GETACL', b'SETACL INBOX a', b'MYRIGHTS', b'LISTRIGHTS INBOX', b'DELETEACL INBOX', b'GETACL (a)'):
+                c.no(bad, status=b'BAD')
+
+
+def test_metadata(w):
+    """Entries of mailboxes and of the server; values as literals, too, and long ones stream."""
+    old = w.dovecot('.')
+    for new in news(w):
+        user = w.user(old, new)
+        w.filled(old, user, {(): 1, ('A', 'sub'): 2})
+        d = daemon(w, old, new)
+        with d.connect(user) as c:
+            assert b'METADATA' in c.capability()
+            box = quote(b'INBOX.A.sub')
+            long = b'long "and" \\odd\r\n' * 400
+            c.ok(b'SETMETADATA %s (/private/comment "hello")' % box)
+            (name, pairs), = c.ok(b'GETMETADATA %s /private/comment' % box).lines(b'METADATA')
+            assert name == b'INBOX.A.sub' and pairs == [b'/private/comment', b'hello'], pairs
+            assert c.cmd([b'SETMETADATA %s (/private/comment ' % box, bytearray(long), b')']).ok
+            for ask in (b'GETMETADATA %s /private/comment', b'GETMETADATA (DEPTH 1) %s (/private/comment)',
+                        b'GETMETADATA (DEPTH infinity MAXSIZE 100000) %s /private',
+                        b'GETMETADATA %s (DEPTH 1) (/private/comment)'):
+                (name, pairs), = c.ok(ask % box).lines(b'METADATA')
+                pairs = dict(zip(pairs[::2], pairs[1::2]))
+                assert name == b'INBOX.A.sub' and bytes(pairs[b'/private/comment']) == long, (ask, len(pairs))
+            r = c.ok(b'GETMETADATA (MAXSIZE 100) %s /private/comment' % box)
+            assert r.code and r.code.startswith(b'METADATA LONGENTRIES'), r
+            c.ok(b'SETMETADATA %s (/private/comment NIL)' % box)
+            r = c.ok(b'GETMETADATA %s /private/comment' % box)
+            assert not any(b'hello' in x.text for x in r.untagged)
+            r = c.cmd(b'GETMETADATA "" /shared/admin')
+            assert r.ok and all(v[0] == b'' for v in r.lines(b'METADATA')), r
+            c.no(b'GETMETADATA INBOX.NoSuch /private/comment')
+            for bad in (b'GETMETADATA INBOX', b'GETMETADATA (DEPTH 7) INBOX /private/comment', b'GETMETADATA INBOX ()',
+                        b'SETMETADATA INBOX ()', b'SETMETADATA INBOX (/private/comment)', b'GETMETADATA',
+                        b'SETMETADATA INBOX (comment "x")', b'GETMETADATA (MAXSIZE x) INBOX /private/comment'):
+                c.no(bad, status=b'BAD')
