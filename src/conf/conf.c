@@ -105,7 +105,7 @@ static void apply(struct conf_parse *p, struct settings *s)
         const struct conf_given *g = &p->given[i];
         const struct conf_option *o = &t[g->row];
         buf_clear(&why);
-        if (seen[g->row] != 0 && o->type != CONF_ADDRESSES)
+        if (seen[g->row] != 0 && !conf_is_list(o))
             conf_error(p, g->line, "%s stands in line %u already", o->path, seen[g->row]);
         else if (conf_value_set(s, o, g->text, &why) != 0)
             conf_error(p, g->line, "%s = \"%.200s\": %s", o->path, g->text, buf_cstr(&why));

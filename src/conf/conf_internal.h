@@ -37,6 +37,8 @@ int conf_value_set(struct settings *s, const struct conf_option *o, const char *
 void conf_value_clear(struct settings *s, const struct conf_option *o);
 void conf_value_copy(const struct settings *from, struct settings *to, const struct conf_option *o);
 
+bool conf_is_list(const struct conf_option *o);
+
 /* What concerns more than one setting, and the files that are named; reads the secrets. */
 void conf_check(struct conf_parse *p, struct settings *s, bool secrets);
 

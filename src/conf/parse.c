@@ -207,7 +207,7 @@ static cfg_opt_t *make_options(const struct conf_option *t, unsigned first, unsi
             o->type = CFGT_STR;
             o->parsecb = on_value;
             o->def.number = i;
-            if (t[i].type == CONF_ADDRESSES)
+            if (conf_is_list(&t[i]))
                 o->flags |= CFGF_LIST;
             i++;
             continue;

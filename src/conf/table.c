@@ -138,6 +138,8 @@ static const struct conf_option table[] = {
     NUM("copy.batch_bytes", CONF_SIZE, batch_bytes, "8M", 64 * K, 1 * G, R, "bytes in a batch"),
     NUM("copy.uid_headroom", CONF_NUMBER, uid_headroom, "10000", 0, 1000000000, R,
         "UIDs kept free above the old host's"),
+    TEXT("copy.special_use", CONF_USES, special_use, NULL, R,
+         "names of mailboxes of special use, besides the usual ones"),
     NUM("copy.host_timeout_seconds", CONF_NUMBER, host_timeout_seconds, "120", 1, 3600, R,
         "silence of a host that owes an answer"),
     NUM("copy.progress_seconds", CONF_NUMBER, progress_seconds, "5", 1, 10, R,

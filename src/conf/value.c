@@ -88,12 +88,30 @@ static int check_address(const char *text, struct buf *why)
     return 0;
 }
 
-static int add_address(struct settings *s, const struct conf_option *o, const char *text,
-                       struct buf *why)
+/* "sent=Gesendete Objekte", "none=Archive". */
+static int check_use(const char *text, struct buf *why)
+{
+    static const char *const uses[] = {"archive", "drafts", "junk", "sent", "trash", "none"};
+    const char *eq = strchr(text, '=');
+    size_t n = eq != NULL ? (size_t)(eq - text) : 0;
+    bool known = false;
+    for (size_t i = 0; i < sizeof(uses) / sizeof(*uses); i++)
+        known = known || slice_is_nocase(slice_make(text, n), uses[i]);
+    if (!known || eq[1] == '\0')
+        return refuse(why, "must be \"use=mailbox name\", where use is archive, drafts, junk, sent, trash or none");
+    for (const char *p = eq; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return refuse(why, "has a control character in it");
+    }
+    return 0;
+}
+
+static int add_item(struct settings *s, const struct conf_option *o, const char *text,
+                    struct buf *why)
 {
     char ***list = field(s, o);
     size_t n = 0;
-    int rc = check_address(text, why);
+    int rc = o->type == CONF_USES ? check_use(text, why) : check_address(text, why);
     if (rc != 0)
         return rc;
     while (*list != NULL && (*list)[n] != NULL) {
@@ -210,7 +228,8 @@ int conf_value_set(struct settings *s, const struct conf_option *o, const char *
     int rc;
     switch (o->type) {
     case CONF_ADDRESSES:
-        return add_address(s, o, text, why);
+    case CONF_USES:
+        return add_item(s, o, text, why);
     case CONF_NUMBER:
     case CONF_SIZE:
         return set_number(s, o, text, why);
@@ -229,13 +248,18 @@ static bool is_string(const struct conf_option *o)
     return o->type <= CONF_TEMPLATE;
 }
 
+bool conf_is_list(const struct conf_option *o)
+{
+    return o->type == CONF_ADDRESSES || o->type == CONF_USES;
+}
+
 void conf_value_clear(struct settings *s, const struct conf_option *o)
 {
     if (is_string(o)) {
         char **p = field(s, o);
         free(*p);
         *p = NULL;
-    } else if (o->type == CONF_ADDRESSES) {
+    } else if (conf_is_list(o)) {
         char ***list = field(s, o);
         for (size_t i = 0; *list != NULL && (*list)[i] != NULL; i++)
             free((*list)[i]);
@@ -250,11 +274,11 @@ void conf_value_copy(const struct settings *from, struct settings *to, const str
     if (is_string(o)) {
         char *const *p = field_const(from, o);
         *(char **)field(to, o) = mem_strdup(*p);
-    } else if (o->type == CONF_ADDRESSES) {
+    } else if (conf_is_list(o)) {
         char *const *list = *(char *const *const *)field_const(from, o);
         struct buf why = {0};
         for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-            if (add_address(to, o, list[i], &why) != 0)
+            if (add_item(to, o, list[i], &why) != 0)
                 abort(); /* it was taken before */
         }
     } else {
@@ -286,6 +310,7 @@ void conf_value_text(const struct settings *s, const struct conf_option *o, stru
     bool on;
     switch (o->type) {
     case CONF_ADDRESSES:
+    case CONF_USES:
         list = *(char *const *const *)field_const(s, o);
         for (size_t i = 0; list != NULL && list[i] != NULL; i++)
             buf_printf(out, "%s%s", i == 0 ? "" : ", ", list[i]);

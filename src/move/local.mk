@@ -9,12 +9,16 @@ libmove_a_SOURCES = \
 	src/move/intents.c \
 	src/move/match.c \
 	src/move/mirror.c \
+	src/move/mirror_plan.c \
+	src/move/mirror_priv.h \
 	src/move/move_priv.h \
 	src/move/mover.c \
 	src/move/mover_priv.h \
 	src/move/names.c \
 	src/move/open.c \
 	src/move/rest.c \
+	src/move/special.c \
+	src/move/special.h \
 	src/move/quiet.c \
 	src/move/spool.c \
 	src/move/switch.c \

@@ -5,8 +5,7 @@
  * Safe to repeat: what exists is left alone, and nothing is recorded before all of it is there. Rejected: creating each
  * mailbox at its first touch (LIST and SUBSCRIBE would need two homes for ever).
  */
-#include "move/conn.h"
-#include "move/move_priv.h"
+#include "move/mirror_priv.h"
 #include <string.h>
 
 enum {
@@ -15,61 +14,9 @@ enum {
     SAFE_TRIES = 4 /* other names to try where the new host refuses one */
 };
 
-/* RFC 6154. \All and \Flagged are views of other mailboxes: nothing is carried into those. */
-enum { SPECIAL_USES = 5 };
-static const char *const special_uses[SPECIAL_USES] = {"\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"};
-
-enum mirror_phase { MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
-
-/* One mailbox of the old host on its way to becoming a unit. */
-struct entry {
-    char *old, *view, *new; /* new: NULL until chosen */
-    bool folder, subscribed, listed;
-    bool exists; /* on new */
-    bool use_special; /* goes to the new host's own mailbox for that use */
-    int special; /* place in special_uses + 1, 0: none */
-    unsigned tries;
-    uint32_t create_id, subscribe_id;
-    char *reason; /* why it could not be created */
-};
-
-/* What one host said of its tree. */
-struct tree {
-    struct conn conn;
-    bool ready;
-    unsigned asked; /* replies still due */
-    uint32_t lsub_id;
-    struct namespace_data ns;
-    bool has_ns;
-    char sep;
-    struct hash *names; /* on new: the names that exist */
-    size_t n_names;
-    char *special[SPECIAL_USES]; /* on new: who has them */
-};
-
-struct mirror {
-    struct task task;
-    struct account *account;
-    enum mirror_phase phase;
-    struct tree old, new;
-    struct entry *entries;
-    size_t n, next, in_flight;
-    bool special_taken[SPECIAL_USES];
-    struct store_wait wait;
-    struct err err;
-};
-
 static void mirror_step(struct task *t);
 
-static int special_of(struct slice flags)
-{
-    for (int i = 0; i < SPECIAL_USES; i++)
-        if (imap_flag_in(flags, special_uses[i]))
-            return i + 1;
-    return 0;
-}
-
-static void tree_free(struct tree *t)
+static void tree_free(struct mirror_tree *t)
 {
     for (int i = 0; i < SPECIAL_USES; i++)
         free(t->special[i]);
@@ -140,23 +87,23 @@ static void finish(struct mirror *m, const struct err *e)
 
 /* ---- MI_LIST ---- */
 
-static struct entry *entry_add(struct mirror *m, struct slice old)
+struct mirror_entry *mirror_entry_add(struct mirror *m, struct slice old)
 {
     if ((m->n & (m->n - 1)) == 0) /* 0, 1, 2, 4 …: room for twice as many */
         m->entries = mem_grow(m->entries, m->n == 0 ? 1 : m->n * 2, sizeof(*m->entries));
-    struct entry *e = &m->entries[m->n++];
+    struct mirror_entry *e = &m->entries[m->n++];
     memset(e, 0, sizeof(*e));
     e->old = slice_dup(old);
     return e;
 }
 
-static struct entry *entry_find(struct mirror *m, struct slice old)
+struct mirror_entry *mirror_entry_find(struct mirror *m, struct slice old)
 {
     size_t i = (size_t)(uintptr_t)hash_get(m->old.names, old);
     return i == 0 ? NULL : &m->entries[i - 1];
 }
 
-static void ask_tree(struct tree *t)
+static void ask_tree(struct mirror_tree *t)
 {
     struct imapc *c = t->conn.imap;
     if (imapc_caps(c) & CAP_BIT(NAMESPACE)) {
@@ -164,21 +111,24 @@ static void ask_tree(struct tree *t)
         t->asked++;
     }
     imapc_command(c, "LIST \"\" \"\"");
-    imapc_command(c, "LIST \"\" \"*\"");
+    uint64_t returns = CAP_BIT(LIST_EXTENDED) | CAP_BIT(SPECIAL_USE);
+    bool uses = (imapc_caps(c) & returns) == returns;
+    imapc_command(c, uses ? "LIST \"\" \"*\" RETURN (SPECIAL-USE)" : "LIST \"\" \"*\"");
     t->lsub_id = imapc_command(c, "LSUB \"\" \"*\"");
     t->asked += 3;
 }
 
-static void learn_new(struct tree *t, const struct list_data *d, struct slice name)
+static void learn_new(struct mirror_tree *t, const struct list_data *d, struct slice name)
 {
-    int special = special_of(d->flags);
-    hash_put(t->names, name, t);
+    enum special_use use = special_of_flags(d->flags);
+    bool folder = imap_flag_in(d->flags, "\\Noselect");
+    hash_put(t->names, name, folder ? (void *)&t->sep : (void *)t);
     t->n_names++;
-    if (special != 0 && t->special[special - 1] == NULL)
-        t->special[special - 1] = slice_dup(name);
+    if (use != USE_NONE && t->special[use] == NULL)
+        t->special[use] = slice_dup(name);
 }
 
-static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsub)
+static int on_list(struct mirror *m, struct mirror_tree *t, struct slice line, bool lsub)
 {
     struct list_data d = {0};
     struct buf canon = {0};
@@ -193,9 +143,9 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
             if (!lsub && !missing)
                 learn_new(t, &d, buf_slice(&canon));
         } else if (m->n < MAX_MAILBOXES) {
-            struct entry *e = entry_find(m, buf_slice(&canon));
+            struct mirror_entry *e = mirror_entry_find(m, buf_slice(&canon));
             if (e == NULL) {
-                e = entry_add(m, buf_slice(&canon));
+                e = mirror_entry_add(m, buf_slice(&canon));
                 hash_put(t->names, buf_slice(&canon), (void *)(uintptr_t)m->n);
             }
             if (lsub && !folder)
@@ -203,7 +153,7 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
             if (!lsub) {
                 e->listed = true;
                 e->folder = folder;
-                e->special = folder ? 0 : special_of(d.flags);
+                e->special = folder ? USE_NONE : special_of_flags(d.flags);
             }
         }
     }
@@ -212,7 +162,7 @@ static int on_list(struct mirror *m, struct tree *t, struct slice line, bool lsu
     return r == 0 && (m->n >= MAX_MAILBOXES || t->n_names >= MAX_MAILBOXES) ? E_LIMIT : r;
 }
 
-static int on_line(struct mirror *m, struct tree *t)
+static int on_line(struct mirror *m, struct mirror_tree *t)
 {
     struct conn *c = &t->conn;
     struct slice name = buf_slice(&c->line.name);
@@ -226,131 +176,21 @@ static int on_line(struct mirror *m, struct tree *t)
     return on_list(m, t, buf_slice(&c->line.buf), lsub);
 }
 
-/* ---- choosing names ---- */
-
-static int by_view(const void *a, const void *b)
-{
-    return strcmp(((const struct entry *)a)->view, ((const struct entry *)b)->view);
-}
-
-static void set_styles(struct mirror *m)
-{
-    struct store_account *r = &m->account->rec;
-    r->old_sep = m->old.sep;
-    r->new_sep = m->new.sep;
-    free(r->old_prefix);
-    free(r->new_prefix);
-    free(r->others);
-    free(r->shared);
-    r->old_prefix = slice_dup(buf_slice(&m->old.ns.personal));
-    r->new_prefix = slice_dup(buf_slice(&m->new.ns.personal));
-    r->others = slice_dup(buf_slice(&m->old.ns.others));
-    r->shared = slice_dup(buf_slice(&m->old.ns.shared));
-}
-
-/* Drops what does not move, adds INBOX where it was not listed, and sorts parents before children. */
-static void settle_entries(struct mirror *m)
-{
-    size_t kept = 0;
-    if (entry_find(m, slice_str("INBOX")) == NULL)
-        entry_add(m, slice_str("INBOX"))->listed = true;
-    for (size_t i = 0; i < m->n; i++) {
-        struct entry *e = &m->entries[i];
-        if (!e->listed || account_is_others(m->account, slice_str(e->old))) {
-            free(e->old);
-            continue;
-        }
-        e->view = mem_strdup(e->old);
-        m->entries[kept++] = *e;
-    }
-    m->n = kept;
-    qsort(m->entries, m->n, sizeof(*m->entries), by_view);
-}
-
-/* Makes the unit; its name on new is chosen so that no two share one. */
-static void choose(struct mirror *m, struct entry *e)
-{
-    struct account *a = m->account;
-    struct buf name = {0};
-    if (e->use_special)
-        buf_puts(&name, m->new.special[e->special - 1]);
-    else if (names_choose_new(a, slice_str(e->view), &name) != 0) {
-        e->reason = mem_strdup("the name cannot be expressed on the new host");
-        e->exists = true; /* nothing to create */
-    }
-    e->new = slice_dup(buf_slice(&name));
-    unit_new(a, e->folder ? UNIT_FOLDER : UNIT_MAILBOX, UNIT_UNTOUCHED, HOME_OLD,
-             slice_str(e->old), slice_str(e->view), buf_slice(&name));
-    if (e->folder || hash_get(m->new.names, buf_slice(&name)) != NULL || name_is_inbox(buf_slice(&name)))
-        e->exists = true;
-    buf_free(&name);
-}
-
-/*
- * "Sent Items (\Sent)" of old goes to the new host's own \Sent, whatever that is called there, unless a namesake of
- * the new host's mailbox exists on old as well.
- */
-static void settle_special(struct mirror *m)
-{
-    struct name_style from = account_new_style(m->account), to = account_view_style(m->account);
-    for (size_t i = 0; i < m->n; i++) {
-        struct entry *e = &m->entries[i];
-        const char *own = e->special == 0 ? NULL : m->new.special[e->special - 1];
-        struct buf namesake = {0};
-        bool exact;
-        if (own != NULL && name_map(slice_str(own), &from, &to, &namesake, &exact) == 0) {
-            struct entry key = {.view = slice_dup(buf_slice(&namesake))};
-            const struct entry *other = bsearch(&key, m->entries, m->n, sizeof(key), by_view);
-            e->use_special = (other == NULL || other == e) && !m->special_taken[e->special - 1];
-            m->special_taken[e->special - 1] |= e->use_special;
-            free(key.view);
-        }
-        buf_free(&namesake);
-    }
-}
-
-/* A second mirror after one that failed begins with an account without units. */
-static void forget_units(struct account *a)
-{
-    for (uint32_t i = 0; i < a->n_units; i++) {
-        if (a->units[i] == NULL)
-            continue;
-        names_del(a, a->units[i]);
-        unit_gauges(worker_counters(a->all->env->worker), &a->units[i]->rec, -1);
-        unit_free(&a->units[i]);
-    }
-    free(a->units);
-    a->units = NULL;
-    a->n_units = 0;
-    a->rec.next_unit = 1;
-}
-
-static void plan(struct mirror *m)
-{
-    forget_units(m->account);
-    set_styles(m);
-    settle_entries(m);
-    settle_special(m);
-    for (size_t i = 0; i < m->n; i++)
-        choose(m, &m->entries[i]);
-    m->phase = MI_CREATE;
-    m->next = 0;
-}
-
 /* ---- MI_CREATE, MI_SUBSCRIBE ---- */
 
-static uint32_t send_named(struct mirror *m, const char *verb, const char *name)
+static uint32_t send_named(struct mirror *m, const char *verb, const char *name, const char *more)
 {
     struct imapc *c = m->new.conn.imap;
     uint32_t id = imapc_begin(c);
     imapc_printf(c, "%s ", verb);
     imapc_put_string(c, slice_str(name));
+    imapc_puts(c, more);
     imapc_end(c);
     m->in_flight++;
     return id;
 }
 
-static void rename_unit(struct mirror *m, struct entry *e, struct slice name)
+static void rename_unit(struct mirror *m, struct mirror_entry *e, struct slice name)
 {
     struct unit *u = account_find(m->account, slice_str(e->view));
     names_del(m->account, u);
@@ -362,7 +202,7 @@ static void rename_unit(struct mirror *m, struct entry *e, struct slice name)
 }
 
 /* The new host does not like the name: try plainer ones, then give up with its reason. */
-static void create_refused(struct mirror *m, struct entry *e)
+static void create_refused(struct mirror *m, struct mirror_entry *e)
 {
     struct buf safe = {0};
     char sep = m->account->rec.new_sep;
@@ -377,7 +217,7 @@ static void create_refused(struct mirror *m, struct entry *e)
         if (hash_get(m->new.names, buf_slice(&safe)) != NULL)
             e->exists = true;
         else
-            e->create_id = send_named(m, "CREATE", e->new);
+            e->create_id = send_named(m, "CREATE", e->new, "");
         buf_free(&safe);
         return;
     }
@@ -389,30 +229,43 @@ static void create_refused(struct mirror *m, struct entry *e)
     e->exists = true;
 }
 
-static void on_created(struct mirror *m, struct entry *e)
+static void send_create(struct mirror *m, struct mirror_entry *e)
+{
+    struct buf use = {0};
+    if (e->create_use)
+        buf_printf(&use, " (USE (%s))", special_attribute(e->special));
+    e->create_id = send_named(m, "CREATE", e->new, buf_cstr(&use));
+    buf_free(&use);
+}
+
+static void on_created(struct mirror *m, struct mirror_entry *e)
 {
     struct conn *c = &m->new.conn;
-    if (c->cond == COND_OK || conn_code_is(c, "ALREADYEXISTS"))
+    if (c->cond == COND_OK || conn_code_is(c, "ALREADYEXISTS")) {
         e->exists = true;
-    else
+    } else if (e->create_use) { /* perhaps it is the use that new does not want */
+        e->create_use = false;
+        send_create(m, e);
+    } else {
         create_refused(m, e);
+    }
 }
 
 static void fill_creates(struct mirror *m)
 {
     while (m->next < m->n && m->in_flight < CREATES_IN_FLIGHT) {
-        struct entry *e = &m->entries[m->next++];
+        struct mirror_entry *e = &m->entries[m->next++];
         if (!e->exists)
-            e->create_id = send_named(m, "CREATE", e->new);
+            send_create(m, e);
     }
 }
 
 static void fill_subscribes(struct mirror *m)
 {
     while (m->next < m->n && m->in_flight < CREATES_IN_FLIGHT) {
-        struct entry *e = &m->entries[m->next++];
+        struct mirror_entry *e = &m->entries[m->next++];
         if (e->subscribed && !e->folder && e->new[0] != '\0')
-            e->subscribe_id = send_named(m, "SUBSCRIBE", e->new);
+            e->subscribe_id = send_named(m, "SUBSCRIBE", e->new, "");
     }
 }
 
@@ -420,7 +273,7 @@ static void on_new_tagged(struct mirror *m)
 {
     uint32_t id = m->new.conn.id;
     for (size_t i = 0; i < m->n; i++) {
-        struct entry *e = &m->entries[i];
+        struct mirror_entry *e = &m->entries[i];
         if (e->create_id == id) {
             e->create_id = 0;
             m->in_flight--;
@@ -478,7 +331,7 @@ static void committed(struct mirror *m)
 /* ---- the step ---- */
 
 /* False when the connection failed or the mirror is over. */
-static bool pump(struct mirror *m, struct tree *t)
+static bool pump(struct mirror *m, struct mirror_tree *t)
 {
     for (;;) {
         switch (conn_next(&t->conn)) {
@@ -524,7 +377,7 @@ static void advance(struct mirror *m)
         ask_tree(&m->new);
     }
     if (m->phase == MI_LIST && m->old.asked == 0 && m->new.asked == 0)
-        plan(m);
+        mirror_plan(m);
     if (m->phase == MI_CREATE) {
         fill_creates(m);
         if (m->next == m->n && m->in_flight == 0) {

@@ -291,3 +291,141 @@ def test_metadata(w):
                         b'SETMETADATA INBOX ()', b'SETMETADATA INBOX (/private/comment)', b'GETMETADATA',
                         b'SETMETADATA INBOX (comment "x")', b'GETMETADATA (MAXSIZE x) INBOX /private/comment'):
                 c.no(bad, status=b'BAD')
+
+
+# ---- special use
+
+USES = {b'\\sent', b'\\drafts', b'\\junk', b'\\trash', b'\\archive'}
+
+
+def uses(c):
+    """{use: name} as LIST tells it."""
+    out = {}
+    for name, (flags, _) in listed(c, b'LIST "" "*" RETURN (SPECIAL-USE)').items():
+        for use in flags & USES:
+            assert use not in out, (use, name, out)
+            out[use] = name
+    return out
+
+
+def fill(w, old, user, boxes):
+    """One message in each, that holds its name; {name of the view: parts}."""
+    with old.connect(user) as o:
+        for parts in boxes:
+            name = old.view(*parts)
+            o.cmd(b'CREATE ' + quote(name))
+            assert o.append(name, named(parts)).ok
+            o.ok(b'SUBSCRIBE ' + quote(name))
+    return {old.view(*parts): parts for parts in boxes}
+
+
+def named(parts):
+    return (b'From: a@example.org\r\nSubject: one\r\nMessage-ID: <%s@example.org>\r\n\r\n%s\r\n'
+            % ((b'x' + '|'.join(parts).encode().hex().encode(),) * 2))
+
+
+def holds(c, name):
+    """The parts that the messages of the mailbox were made from."""
+    c.select(name)
+    r = c.ok(b'FETCH 1:* BODY.PEEK[TEXT]') if int(c.ok(b'STATUS %s (MESSAGES)' % quote(name)).lines(b'STATUS')[0][1][1]) else None
+    return sorted(bytes.fromhex(bytes(v[1][1]).strip()[1:].decode()).decode('utf-8') for v in r.lines(b'FETCH')) if r else []
+
+
+def holds_its_own(c, names):
+    for name, parts in names.items():
+        got = holds(c, name)
+        assert got == ['|'.join(parts)], (name, got)
+
+
+def make_special(new, user):
+    """The new host's own ones; Cyrus makes them at the first sign-in."""
+    with new.connect(user) as n:
+        for name in (b'Sent', b'Drafts', b'Trash', b'Junk'):
+            n.cmd(b'CREATE ' + name)
+
+
+GERMAN = [('Gesendete Objekte',), ('ENTWÜRFE',), ('Papierkorb',), ('spam',), ('Archiv',), ('Gesendete Objekte', '2019'),
+          ('Ablage', 'Sent'), ('Отправленные',), ()]
+
+
+def test_special_use_by_name(w):
+    """Folders that have no attribute are known by their names, and keep them. Courier has none at all."""
+    for old, new in ((w.courier(), w.cyrus()), (w.dovecot('.'), w.dovecot('/', store='sdbox'))):
+        user = w.user(old, new)
+        names = fill(w, old, user, GERMAN)
+        make_special(new, user)
+        d = daemon(w, old, new)
+        with d.connect(user) as c:
+            assert uses(c) == {b'\\sent': b'INBOX.Gesendete Objekte', b'\\drafts': old.view('ENTWÜRFE'),
+                               b'\\trash': b'INBOX.Papierkorb', b'\\junk': b'INBOX.spam'}, uses(c)
+            holds_its_own(c, names)
+            assert set(names) == set(listed(c, b'LIST "" "*"')) - {b'INBOX.Ablage'}, listed(c, b'LIST "" "*"')
+            assert set(names) - {b'INBOX'} == {n for _, _, n in c.list(b'LSUB')} - {b'INBOX'}
+        with new.connect(user) as n:
+            assert holds(n, b'Sent') == ['Gesendete Objekte'] and holds(n, b'Junk') == ['spam']
+            assert holds(n, b'Sent/2019') == ['Gesendete Objekte|2019']
+            assert holds(n, b'Ablage/Sent') == ['Ablage|Sent']
+            assert b'Gesendete Objekte' not in [x for _, _, x in n.list()]
+
+
+def test_special_use_by_attribute(w):
+    """The attribute wins over the name; a namesake of the new host's mailbox gives way; nothing is put together."""
+    old = w.dovecot('.', sent='Verschickt')
+    for new in (w.cyrus(), w.dovecot('/', store='sdbox')):
+        user = w.user(old, new)
+        names = fill(w, old, user, [('Verschickt',), ('Sent',), ('Sent', 'deep'), ('Sent Items',), ('Drafts',), ('Spam',),
+                                    ('Junk',), ()])
+        make_special(new, user)
+        d = daemon(w, old, new)
+        with d.connect(user) as c:
+            for _ in range(2):
+                assert uses(c)[b'\\sent'] == b'INBOX.Verschickt' and uses(c)[b'\\junk'] == b'INBOX.Junk', uses(c)
+                holds_its_own(c, names)
+            with d.connect(user) as other:
+                holds_its_own(other, names)
+        with new.connect(user) as n:
+            assert holds(n, b'Sent') == ['Verschickt'] and holds(n, b'Junk') == ['Junk']
+        d.stop()
+        d.start()
+        with d.connect(user) as c:
+            assert uses(c)[b'\\sent'] == b'INBOX.Verschickt'
+            holds_its_own(c, names)
+
+
+def test_special_use_configured(w):
+    old, new = w.courier(), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    names = fill(w, old, user, [('Raus',), ('Gesendet',), ('Müll',), ('Spam',), ()])
+    make_special(new, user)
+    d = daemon(w, old, new, more={'copy': 'special_use = {"sent=raus", "trash=MÜLL", "none=spam"}\n'})
+    with d.connect(user) as c:
+        told = uses(c)
+        assert told[b'\\sent'] == b'INBOX.Raus' and told[b'\\trash'] == old.view('Müll'), told
+        assert told[b'\\junk'] == b'INBOX.Junk', told  # the new host's own one, which nothing went to
+        holds_its_own(c, names)
+
+
+def test_special_use_created(w):
+    """A use that the new host has no mailbox for goes along where it takes CREATE-SPECIAL-USE."""
+    old = w.dovecot('.', archive='Ablage')
+    for new in (w.cyrus(), w.dovecot('/', store='sdbox')):
+        user = w.user(old, new)
+        names = fill(w, old, user, [('Ablage',), ('A',)])
+        d = daemon(w, old, new)
+        with d.connect(user) as c:
+            holds_its_own(c, names)
+            if new.name == 'cyrus':
+                assert b'CREATE-SPECIAL-USE' in c.capability()
+                assert uses(c)[b'\\archive'] == b'INBOX.Ablage'
+                c.no(b'CREATE INBOX.More (USE (\\Sent))', b'USEATTR')
+                assert b'INBOX.More' not in listed(c, b'LIST "" "*"')
+                assert set(listed(c, b'LIST (SPECIAL-USE) "" "INBOX.A*"')) == {b'INBOX.Ablage'}
+            else:
+                assert b'CREATE-SPECIAL-USE' not in c.capability()
+                c.no(b'CREATE INBOX.Other (USE (\\Archive))', status=b'BAD')
+    new = w.cyrus()
+    user = w.user(old, new)
+    with daemon(w, old, new).connect(user) as c:
+        c.ok(b'CREATE INBOX.Other (USE (\\Archive))')
+        assert uses(c)[b'\\archive'] == b'INBOX.Other'
+        assert c.append(b'INBOX.Other', named(('Other',))).ok and holds(c, b'INBOX.Other') == ['Other']

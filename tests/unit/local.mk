@@ -68,4 +68,8 @@ tests_unit_test_translate_SOURCES = tests/unit/test_translate.c tests/unit/unit.
 tests_unit_test_translate_LDADD = $(FRONT_UNIT_LDADD)
 tests_unit_test_reply_SOURCES = tests/unit/test_reply.c tests/unit/unit.h
 tests_unit_test_reply_LDADD = $(FRONT_UNIT_LDADD)
+check_PROGRAMS += tests/unit/test_special
+TESTS += tests/unit/test_special
+tests_unit_test_special_SOURCES = tests/unit/test_special.c tests/unit/unit.h
+tests_unit_test_special_LDADD = libmove.a libimap.a libbase.a $(CMOCKA_LIBS)
 endif

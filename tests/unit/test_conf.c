@@ -104,7 +104,8 @@ static void all_sections(void **state)
         "store  { path = \"/var/lib/wherry2\" }\n"
         "log    { format = \"json\"  level = \"debug\" }\n"
         "limits { message_bytes = 1G line_bytes = 4096 }\n"
-        "limits { max_errors = 7 }\n",
+        "limits { max_errors = 7 }\n"
+        "copy   { special_use = {\"sent=Gesendete Objekte\", \"NONE=Entw\xc3\xbcrfe\"} }\n",
         p->secret, p->secret, p->secret, p->secret);
     int rc = load(p, text, &s, &r);
     assert_string_equal(buf_cstr(&r.errors), "");
@@ -114,6 +115,9 @@ static void all_sections(void **state)
     assert_string_equal(s->listen_imap[1], "[::]:143");
     assert_null(s->listen_imap[2]);
     assert_string_equal(s->listen_imaps[0], "0.0.0.0:993");
+    assert_string_equal(s->special_use[0], "sent=Gesendete Objekte");
+    assert_string_equal(s->special_use[1], "NONE=Entw\xc3\xbcrfe");
+    assert_null(s->special_use[2]);
     assert_int_equal(s->new_imap.tls, TLS_MODE_STARTTLS);
     assert_int_equal(s->new_imap.port, 143);
     assert_int_equal(s->new_imap.sign_in, SIGN_IN_MASTER);
@@ -198,6 +202,17 @@ static const struct wrong wrongs[] = {
      "listen.imap = \"[::1:1\": must be \"address:port\", as in \"0.0.0.0:143\" or \"[::]:143\""},
     {HOSTS "listen { imap = {\"1.1.1.1:1\",\n\"1.1.1.1:1\"} }\n", 4,
      "listen.imap = \"1.1.1.1:1\": stands there twice"},
+    {BASE "copy { special_use = {\"sent\"} }\n", 4,
+     "copy.special_use = \"sent\": must be \"use=mailbox name\", where use is archive, drafts, junk, sent, trash or "
+     "none"},
+    {BASE "copy { special_use = {\"all=x\"} }\n", 4,
+     "copy.special_use = \"all=x\": must be \"use=mailbox name\", where use is archive, drafts, junk, sent, trash or "
+     "none"},
+    {BASE "copy { special_use = {\"junk=\"} }\n", 4,
+     "copy.special_use = \"junk=\": must be \"use=mailbox name\", where use is archive, drafts, junk, sent, trash or "
+     "none"},
+    {BASE "copy { special_use = {\"junk=x\", \"junk=x\"} }\n", 4,
+     "copy.special_use = \"junk=x\": stands there twice"},
     {HOSTS, 0, "no address to listen on: set listen.imap or listen.imaps"},
     {"", 0, "old.imap.host is not set"},
     {"old { imap { host = \"a\" } }\n" LISTEN, 0, "new.imap.host is not set"},

@@ -64,6 +64,7 @@ struct settings {
     unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
     uint64_t batch_bytes;       /* a batch ends at this size too */
     uint32_t uid_headroom;
+    char **special_use;         /* NULL-terminated, "use=name" before the built-in names; NULL: none */
     unsigned host_timeout_seconds; /* no byte from a host while an answer is due */
     unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
     unsigned settle_seconds; /* the new host's mailbox must have been still so long before a broken copy goes on */

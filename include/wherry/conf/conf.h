@@ -23,6 +23,7 @@ enum conf_type {
     CONF_FOLDER,    /* absolute path */
     CONF_TEMPLATE,  /* %u %n %d %%, with %u or %n in it */
     CONF_ADDRESSES, /* list of "address:port" */
+    CONF_USES,      /* list of "use=mailbox name" */
     CONF_NUMBER,    /* min to max; the field is of 2, 4 or 8 bytes */
     CONF_SIZE,      /* as CONF_NUMBER, in bytes, K M and G (powers of 1024) may follow */
     CONF_BOOL,      /* yes no, true false, on off */

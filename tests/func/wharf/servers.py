@@ -67,7 +67,7 @@ class Dovecot(Server):
 
     def __init__(self, place, name='dovecot', style='/', store='maildir', fsync='never', capability=None,
                  connections=None, extra='', password='pw', quota=None,
-                 sent='Sent', full=False):
+                 sent='Sent', archive=None, full=False):
         self.place, self.name, self.style, self.store = place, name, style, store
         if style == '.':
             self.refuses = self.refuses - {'slash'}  # the listescape plugin
@@ -76,6 +76,7 @@ class Dovecot(Server):
         self.sep, self.prefix = (b'.', b'INBOX.') if style == '.' else (b'/', b'')
         self.fsync, self.capability, self.connections = fsync, capability, connections
         self.extra, self.password, self.quota, self.sent = extra, password, quota, sent
+        self.archive = archive
         self.full = full  # with ACL and METADATA
         place.certificates()
         self.dir = place.folder(name)
@@ -112,7 +113,8 @@ class Dovecot(Server):
         if imap_plugins:
             optional += 'protocol imap {\n mail_plugins = %s%s\n}\n' % (plugins, imap_plugins)
         boxes = ''.join('  mailbox "%s" {\n    special_use = \\%s\n  }\n' % (b, u) for b, u in (
-            ('Drafts', 'Drafts'), (self.sent, 'Sent'), ('Trash', 'Trash'), ('Junk', 'Junk')))
+            ('Drafts', 'Drafts'), (self.sent, 'Sent'), ('Trash', 'Trash'), ('Junk', 'Junk'),
+            (self.archive, 'Archive')) if b)
         return '''base_dir = {d}/run
 state_dir = {d}/state
 instance_name = {n}
