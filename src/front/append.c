@@ -36,7 +36,7 @@ bool append_run(struct session *s)
 {
     if (s->dest != s->target)
         return command_refuse(s, "[CANNOT] That mailbox is on another server; append to it instead", NULL);
-    if (s->nothing)
+    if (s->args.nobody)
         return command_refuse(s, "[NONEXISTENT] There is no such message", NULL);
     if (s->cmd.binary && !takes_binary(s)) {
         session_bad(s, "Binary literals are not offered");

@@ -264,9 +264,6 @@ static bool command_translate(struct session *s)
         return true;
     case TR_NAME:
         return has_to_wait(s) || no_such_name(s);
-    case TR_NOTHING:
-        s->nothing = true;
-        return command_run(s);
     case TR_OK:
         break;
     }
@@ -392,7 +389,6 @@ struct flight *command_flight(struct session *s, enum unit_home side, uint32_t i
     f->id = id;
     f->row = s->row;
     f->modseq = s->args.condstore;
-    f->nothing = s->nothing ? "Done, there was no such message" : NULL;
     memcpy(f->tag, s->cmd.tag.p, s->cmd.tag.n);
     if (s->args.names > 0) {
         buf_put_slice(&f->view_name, buf_slice(&s->args.view_name[s->args.names - 1]));
@@ -406,20 +402,15 @@ struct flight *command_flight(struct session *s, enum unit_home side, uint32_t i
 bool command_forward(struct session *s)
 {
     struct imapc *c = session_host(s, s->target);
-    uint32_t id;
     if (s->args.by_uid) /* before the FETCH data: RFC 7162 3.2.6 */
         reply_vanished_earlier(buf_slice(&s->args.vanished), session_out(s));
-    if (s->nothing) {
-        id = imapc_command(c, "NOOP");
-    } else {
-        id = imapc_begin(c);
-        imapc_puts(c, s->row->name);
-        if (s->args.text.len > 0) {
-            imapc_puts(c, " ");
-            command_put_args(c, buf_slice(&s->args.text));
-        }
-        imapc_end(c);
+    uint32_t id = imapc_begin(c);
+    imapc_puts(c, s->row->name);
+    if (s->args.text.len > 0) {
+        imapc_puts(c, " ");
+        command_put_args(c, buf_slice(&s->args.text));
     }
+    imapc_end(c);
     struct flight *f = command_flight(s, s->target, id);
     s->errors = 0;
     if ((s->row->flags & CF_SEARCH) != 0) {

@@ -49,7 +49,7 @@ void host_enable(struct session *s, enum unit_home side)
     struct imapc *c = session_host(s, side);
     if (c == NULL || !imapc_ready(c))
         return;
-    if (s->args.condstore && side == s->target && !s->nothing)
+    if (s->args.condstore && side == s->target)
         s->host_enabled[side] |= CAP_BIT(CONDSTORE); /* the command itself says so */
     uint64_t due = s->enabled & known & imapc_caps(c) & ~s->host_enabled[side];
     if (due == 0 || (imapc_caps(c) & CAP_BIT(ENABLE)) == 0)

@@ -57,7 +57,7 @@ void session_done(struct session *s)
     buf_free(&s->held);
     timer_stop(&s->beat);
     s->row = NULL;
-    s->nothing = s->hurry = false;
+    s->hurry = false;
     s->touch = NULL;
     s->append = (struct append){.phase = APPEND_OFFER};
     if (s->state != S_END)

@@ -90,7 +90,6 @@ struct flight {
     enum unit_home side;
     uint32_t id;
     const struct command *row;
-    const char *nothing; /* sent as NOOP since nothing was mapped: the text to answer with */
     bool answered;       /* STATUS: its data came */
     bool modseq;         /* STATUS: it asks for HIGHESTMODSEQ */
     bool silent;         /* its end is no news for the client, whatever becomes of its host */
@@ -183,7 +182,7 @@ struct session {
     struct cmd cmd;
     const struct command *row;
     struct tr_out args;
-    bool nothing, hurry; /* hurry: LOGOUT has waited long enough for what is in flight */
+    bool hurry; /* LOGOUT has waited long enough for what is in flight */
     enum unit_home target; /* the host that it goes to */
     enum unit_home dest;   /* the home of the mailbox that it names, else as target */
     struct unit *touch;

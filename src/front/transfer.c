@@ -633,8 +633,6 @@ bool transfer_run(struct session *s)
     struct slice text = buf_slice(&s->args.text);
     const uint8_t *space = memchr(text.p, ' ', text.n);
     struct imapc *c = session_host(s, s->side);
-    if (s->nothing || space == NULL)
-        return command_forward(s);
     bool move = strcmp(s->row->name, "MOVE") == 0 || strcmp(s->row->name, "UID MOVE") == 0;
     if (move && s->read_only) /* hosts answer OK to a STORE in it, and do nothing */
         return command_refuse(s, "[CANNOT] This mailbox is open for reading only", NULL);
@@ -647,7 +645,7 @@ bool transfer_run(struct session *s)
     s->errors = 0;
     fly(s, &row_list,
         imapc_command(c, "%sFETCH %.*s (UID FLAGS INTERNALDATE)", (s->row->flags & CF_UID) != 0 ? "UID " : "",
-                      (int)(space - text.p), (const char *)text.p));
+                      (int)(space != NULL ? (size_t)(space - text.p) : text.n), (const char *)text.p));
     connect_dest(s);
     session_enter(s, S_TRANSFER);
     if (t->dest == NULL)

@@ -21,7 +21,7 @@ void tr_clear(struct tr_out *out)
     out->names = 0;
     out->error = NULL;
     out->uids = (struct slice){0};
-    out->by_uid = false;
+    out->by_uid = out->nobody = false;
     out->condstore = false;
     buf_free(&out->select.known);
     out->select = (struct tr_select){.condstore = false};
@@ -64,6 +64,10 @@ static enum tr arg_seq(const struct tr_view *v, struct imap_args *a, struct tr_o
     return TR_OK;
 }
 
+/* Of such a set the new host has no message. It is asked all the same, for a UID that none will ever have: then the client
+ * hears what else there is to tell, in the form of replies to UID commands, and whether it may do this at all. */
+static const char nobody[] = "4294967295";
+
 static enum tr arg_uid(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
@@ -82,7 +86,10 @@ static enum tr arg_uid(const struct tr_view *v, struct imap_args *a, struct tr_o
     int rc = uidmap_set_to_new(v->map, t.text, &out->text);
     if (rc < 0)
         return tr_bad(out, "Set of UIDs expected");
-    return rc > 0 ? TR_OK : TR_NOTHING;
+    out->nobody = rc == 0;
+    if (out->nobody)
+        buf_puts(&out->text, nobody);
+    return TR_OK;
 }
 
 enum tr tr_mailbox(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
@@ -324,8 +331,7 @@ static enum tr argument(char kind, const struct tr_view *v, struct imap_args *a,
     }
 }
 
-/* Syntax comes first: a set of which nothing is mapped, or a strange name, must not hide a mistake
- * that follows it. */
+/* Syntax comes first: a strange name must not hide a mistake that follows it. */
 enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice args,
                    struct tr_out *out)
 {
@@ -339,7 +345,7 @@ enum tr tr_command(const char *grammar, const struct tr_view *v, struct slice ar
         enum tr r = argument(*g, v, &a, out);
         if (r == TR_BAD)
             return r;
-        if (r == TR_NAME || (r == TR_NOTHING && result == TR_OK))
+        if (r == TR_NAME)
             result = r;
     }
     if (!imap_args_done(&a))

@@ -31,7 +31,6 @@
 
 enum tr {
     TR_OK,
-    TR_NOTHING, /* a set of UIDs of which the new host has none: the command would do nothing */
     TR_BAD,     /* the client's syntax: out->error says what */
     TR_NAME     /* a mailbox name that cannot exist */
 };
@@ -58,6 +57,7 @@ struct tr_out {
     struct buf text;                      /* the arguments for the new host */
     struct buf view_name[2], new_name[2]; /* the mailboxes named, decoded, in order */
     unsigned names;
+    bool nobody; /* of the set of UIDs the new host has none */
     const char *error; /* static */
     bool by_uid;       /* the messages are named by UIDs, */
     struct slice uids; /* these, as the client gave them, borrowed; none: the saved ones */

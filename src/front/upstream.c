@@ -96,15 +96,11 @@ void upstream_put_tagged(struct session *s, struct flight *f, const struct resp 
     buf_putc(out, ' ');
     buf_puts(out, cond_name(r->cond));
     buf_putc(out, ' ');
-    if (f->nothing != NULL && r->cond == COND_OK) {
-        buf_puts(out, f->nothing);
-    } else {
-        put_code(s, f->side, f, r->code, out);
-        if (r->text.n == 0)
-            buf_puts(out, r->cond == COND_OK ? "Done" : "Refused");
-        else
-            reply_text(out, r->text, buf_slice(&f->new_name), buf_slice(&f->view_name));
-    }
+    put_code(s, f->side, f, r->code, out);
+    if (r->text.n == 0)
+        buf_puts(out, r->cond == COND_OK ? "Done" : "Refused");
+    else
+        reply_text(out, r->text, buf_slice(&f->new_name), buf_slice(&f->view_name));
     buf_puts(out, "\r\n");
 }
 
