@@ -9,7 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GREETING_SECONDS = 30, TOKEN_SLACK = 4096, SIGN_IN_TIMEOUTS = 3 };
+enum {
+    GREETING_SECONDS = 30,
+    TOKEN_SLACK = 4096,
+    SIGN_IN_TIMEOUTS = 3,
+    PROXY_TTL = 4 /* how many more proxies may follow: a host that passes on to us must not go round for ever */
+};
 
 static int fail(struct imapc *c, int code, const char *fmt, ...) PRINTF(3, 4);
 
@@ -41,8 +46,6 @@ struct imapc *imapc_open(struct worker *w, struct task *owner, const struct imap
     buf_put_slice(&c->creds.authzid, buf_slice(&o->creds->authzid));
     buf_put_slice(&c->creds.authcid, buf_slice(&o->creds->authcid));
     secret_copy(&c->creds.password, &o->creds->password);
-    c->client_address = mem_strdup(o->client_address);
-    c->client_port = o->client_port;
     imap_resp_init(&c->reader);
     timer_init(&c->timer, owner);
     struct dial d = {.host = c->host,
@@ -62,7 +65,7 @@ static void imapc_free(struct imapc *c)
     imap_line_free(&c->line);
     buf_free(&c->caps_text);
     auth_creds_free(&c->creds);
-    free(c->client_address);
+    buf_free(&c->id);
     free(c->host);
     free(c);
 }
@@ -158,16 +161,34 @@ static void enter_greeted(struct imapc *c)
     }
 }
 
-/* Tells the host whom it really talks to, before the sign-in, so that its limits hit the person (RFC 2971). */
+/* Dovecot's names for what a proxy says; it believes those in login_trusted_networks. Other hosts have no use for them. */
+void imapc_set_client(struct imapc *c, const struct imapc_client *who)
+{
+    struct buf *b = &c->id;
+    buf_clear(b);
+    if (who->id.n > 0)
+        buf_put_slice(b, who->id);
+    else
+        buf_puts(b, "\"name\" \"wherry\"");
+    buf_printf(b, " \"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\"", who->address, (unsigned)who->port);
+    if (who->connected_address != NULL)
+        buf_printf(b, " \"x-connected-ip\" \"%s\" \"x-connected-port\" \"%u\"", who->connected_address,
+                   (unsigned)who->connected_port);
+    if (who->session != NULL)
+        buf_printf(b, " \"x-session-id\" \"%s\"", who->session);
+    buf_printf(b, " \"x-proxy-ttl\" \"%u\"", (unsigned)PROXY_TTL);
+}
+
 static void send_id(struct imapc *c)
 {
-    if (c->client_address == NULL || (c->caps & CAP_BIT(ID)) == 0)
-        return;
-    imapc_begin(c);
-    imapc_puts(c, "ID (\"name\" \"wherry\" \"x-originating-ip\" ");
-    imapc_put_string(c, slice_str(c->client_address));
-    imapc_printf(c, " \"x-originating-port\" \"%u\")", (unsigned)c->client_port);
-    imapc_end(c);
+    if (c->id.len > 0 && (c->caps & CAP_BIT(ID)) != 0) {
+        imapc_begin(c);
+        imapc_puts(c, "ID (");
+        imapc_put(c, buf_slice(&c->id));
+        imapc_puts(c, ")");
+        imapc_end(c);
+    }
+    buf_free(&c->id);
 }
 
 static void send_plain_response(struct imapc *c)

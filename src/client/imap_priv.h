@@ -37,8 +37,7 @@ struct imapc {
     enum tls_mode tls_mode;
     struct tls_ctx *tls;
     struct auth_creds creds;
-    char *client_address;
-    uint16_t client_port;
+    struct buf id; /* fields to tell before the sign-in */
     uint64_t timeout_ms, moved_seen;
     unsigned beats; /* of the timer during the sign-in */
     size_t in_limit;

@@ -2,7 +2,9 @@
  * limit those of a person, and most sign-ins need it no more. */
 #include "config.h"
 #include "front/door.h"
+#include <stdio.h>
 #include <string.h>
+#include "wherry/base/clock.h"
 
 void door_init(struct door *d, struct env *env, struct task *task, struct stream *client,
                const char *protocol, uint32_t session)
@@ -10,6 +12,7 @@ void door_init(struct door *d, struct env *env, struct task *task, struct stream
     *d = (struct door){
         .env = env, .task = task, .client = client, .protocol = protocol, .session = session};
     timer_init(&d->delay, task);
+    d->began = clock_real_us() / 1000000;
 }
 
 static void stop_asking(struct door *d)
@@ -25,6 +28,7 @@ void door_free(struct door *d)
     stop_asking(d);
     buf_free(&d->login);
     buf_free(&d->key);
+    buf_free(&d->id);
     secret_free(&d->password);
 }
 
@@ -86,6 +90,19 @@ static void wrong(struct door *d, const char *cause)
     d->state = DOOR_PENALTY;
 }
 
+static void tell_client(const struct door *d, struct imapc *c)
+{
+    char local[STREAM_ADDRESS], session[48];
+    struct imapc_client who = {.address = stream_peer(d->client),
+                               .port = stream_peer_port(d->client),
+                               .session = session,
+                               .id = buf_slice(&d->id)};
+    if (stream_local(d->client, local, &who.connected_port))
+        who.connected_address = local;
+    snprintf(session, sizeof(session), "wherry-%llx-%u", (unsigned long long)d->began, (unsigned)d->session);
+    imapc_set_client(c, &who);
+}
+
 struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
                                 struct tls_ctx *tls)
 {
@@ -97,11 +114,10 @@ struct imapc *door_connect_imap(struct door *d, struct task *task, const struct 
         .host = host,
         .tls = tls,
         .creds = &creds,
-        .client_address = stream_peer(d->client),
-        .client_port = stream_peer_port(d->client),
         .timeout_seconds = set->host_timeout_seconds,
     };
     struct imapc *c = imapc_open(d->env->worker, task, &o);
+    tell_client(d, c);
     auth_creds_free(&creds);
     return c;
 }

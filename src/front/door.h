@@ -30,6 +30,8 @@ struct door {
     struct imapc *imap;
     struct smtpc *smtp;
     struct timer delay;
+    int64_t began; /* seconds since 1970, for an id that the log of a host shows as well */
+    struct buf id; /* what the client said of itself: fields for imapc_client.id */
 };
 
 void door_init(struct door *d, struct env *env, struct task *task, struct stream *client,

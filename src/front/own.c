@@ -4,6 +4,8 @@
 #include "wherry/imap/caps.h"
 #include <string.h>
 
+enum { ID_VALUE = 128, ID_ALL = 600 }; /* bytes of a client's ID that go to a host */
+
 bool own_capability(struct session *s)
 {
     if (s->cmd.args.n > 0) {
@@ -18,15 +20,89 @@ bool own_capability(struct session *s)
     return true;
 }
 
-/* RFC 2971. What clients tell about themselves is of no use here. */
-bool own_id(struct session *s)
+/* A field of the client's that may go to a host: what says which program it is. What a proxy says (x-…) would be
+ * believed, and the rest of RFC 2971 is nobody's business. */
+static bool id_field_goes(struct slice name)
+{
+    static const char *const names[] = {"name", "version", "os", "os-version", "vendor", "support-url"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (slice_is_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static void put_id_field(struct buf *out, struct slice name, struct slice value)
+{
+    size_t mark = out->len;
+    if (!id_field_goes(name) || value.n > ID_VALUE || mark > ID_ALL)
+        return;
+    buf_puts(out, mark > 0 ? " " : "");
+    if (!imap_put_quoted(out, name) || (buf_putc(out, ' '), !imap_put_quoted(out, value)))
+        buf_truncate(out, mark);
+}
+
+/* One field and its value, which may be NIL. False: that is none. */
+static bool take_id_field(struct imap_args *a, struct buf *out)
+{
+    struct buf name = {0}, value = {0};
+    struct tok t;
+    bool ok = imap_args_peek(a, &t) && t.kind != TOK_ATOM && imap_args_astring(a, &name) && name.len <= 30 &&
+              imap_args_peek(a, &t);
+    bool nil = ok && t.kind == TOK_ATOM && slice_is_nocase(t.text, "NIL");
+    ok = ok && (nil || t.kind != TOK_ATOM) && imap_args_astring(a, &value) && value.len <= 1024;
+    if (ok && !nil)
+        put_id_field(out, buf_slice(&name), buf_slice(&value));
+    buf_free(&name);
+    buf_free(&value);
+    return ok;
+}
+
+/* "(" fields ")" or NIL (RFC 2971 section 3.3). */
+static bool take_id(struct slice args, struct buf *out)
 {
     struct imap_args a;
-    struct slice value;
-    imap_args_init(&a, s->cmd.args);
-    if (!imap_args_value(&a, &value) || !imap_args_done(&a)) {
+    struct tok t;
+    imap_args_init(&a, args);
+    if (!imap_args_tok(&a, &t))
+        return false;
+    if (t.kind == TOK_ATOM)
+        return slice_is_nocase(t.text, "NIL") && imap_args_done(&a);
+    if (t.kind != TOK_OPEN)
+        return false;
+    for (unsigned n = 0; imap_args_peek(&a, &t) && t.kind != TOK_CLOSE; n++)
+        if (n == 30 || !take_id_field(&a, out))
+            return false;
+    return imap_args_tok(&a, &t) && imap_args_done(&a);
+}
+
+static void tell_id(struct imapc *c, struct slice id)
+{
+    if (c == NULL || !imapc_ready(c) || (imapc_caps(c) & CAP_BIT(ID)) == 0)
+        return;
+    imapc_begin(c);
+    imapc_puts(c, "ID (");
+    imapc_put(c, id);
+    imapc_puts(c, ")");
+    imapc_end(c); /* the reply is nobody's */
+}
+
+/* RFC 2971. The client is told of us, and nothing of the hosts; they are told which program it is: before sign-in
+ * together with its address, later as it comes. */
+bool own_id(struct session *s)
+{
+    struct buf id = {0};
+    if (!take_id(s->cmd.args, &id)) {
+        buf_free(&id);
         session_bad(s, "A list of fields or NIL is expected");
         return true;
+    }
+    if (id.len > 0 && !slice_eq(buf_slice(&id), buf_slice(&s->door.id))) {
+        buf_free(&s->door.id);
+        s->door.id = id;
+        tell_id(s->new_, buf_slice(&id));
+        tell_id(s->old, buf_slice(&id));
+    } else {
+        buf_free(&id);
     }
     session_printf(s, "* ID (\"name\" \"wherry\" \"version\" \"%s\")\r\n", PACKAGE_VERSION);
     session_ok(s, "Pleased to meet you");

@@ -35,7 +35,8 @@ struct imapc *session_connect_old(struct session *s)
 static void attach(struct session *s)
 {
     struct err e = {0};
-    s->user = (struct account_user){.task = &s->task};
+    s->user = (struct account_user){
+        .task = &s->task, .address = stream_peer(s->client), .port = stream_peer_port(s->client)};
     int rc = account_attach(s->env->accounts, &s->user, &s->task, buf_slice(&s->door.key),
                             buf_slice(&s->door.login), &s->door.password, &s->account, &e);
     if (rc != 0) {

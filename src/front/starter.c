@@ -67,7 +67,8 @@ void starter_begin(struct front *f, const struct door *d)
     s->front = f;
     task_init(&s->task, f->env->worker, starter_step);
     list_append(&f->starters, &s->node);
-    s->user = (struct account_user){.task = &s->task};
+    s->user = (struct account_user){
+        .task = &s->task, .address = stream_peer(d->client), .port = stream_peer_port(d->client)};
     if (account_attach(f->env->accounts, &s->user, &s->task, buf_slice(&d->key),
                        buf_slice(&d->login), &d->password, &s->account, &e) != 0) {
         log_event(worker_log(f->env->worker), LOG_WARN, "start_of_account_failed",

@@ -251,6 +251,11 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
     buf_clear(&a->login);
     buf_put_slice(&a->login, login);
     secret_copy(&a->password, password);
+    if (u->address != NULL) {
+        free(a->client_address);
+        a->client_address = mem_strdup(u->address);
+        a->client_port = u->port;
+    }
     a->rec.last_seen = clock_real_us() / 1000000;
     if (a->rec.state == ACCOUNT_NEW && a->mirror == NULL) {
         err_clear(&a->mirror_err);

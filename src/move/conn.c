@@ -23,6 +23,13 @@ int conn_open(struct conn *c, struct env *env, struct task *owner, const struct 
     return 0;
 }
 
+void conn_set_client(struct conn *c, const char *address, uint16_t port)
+{
+    const struct imapc_client who = {.address = address, .port = port};
+    if (c->imap != NULL && address != NULL)
+        imapc_set_client(c->imap, &who);
+}
+
 static void release(struct conn *c)
 {
     imap_fetch_free(&c->fetch);

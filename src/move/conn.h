@@ -38,6 +38,8 @@ struct conn {
 /* Dials and signs in with what the account has. 0 or E_INVAL with c->err set. */
 int conn_open(struct conn *c, struct env *env, struct task *owner, const struct mail_host *host,
               struct tls_ctx *tls, struct slice login, const struct secret *password) MUST_USE;
+/* Whom the host is to count the connection to: the person's client. NULL: nobody's. Right after conn_open. */
+void conn_set_client(struct conn *c, const char *address, uint16_t port);
 void conn_close(struct conn *c);
 void conn_abort(struct conn *c);
 /* Asks for the HIGHESTMODSEQ of the mailbox where the host keeps it. True: a reply is due, and CONN_LINEs go to conn_status. */

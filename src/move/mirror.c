@@ -63,6 +63,8 @@ struct mirror *mirror_start(struct account *a)
         conn_open(&m->new.conn, env, &m->task, &s->new_imap, env->tls_new, buf_slice(&a->login),
                   &a->password) != 0)
         task_wake(&m->task);
+    conn_set_client(&m->old.conn, a->client_address, a->client_port);
+    conn_set_client(&m->new.conn, a->client_address, a->client_port);
     return m;
 }
 

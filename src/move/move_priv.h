@@ -25,7 +25,8 @@ struct account {
     struct store_account rec;
     struct buf key, login;
     struct secret password;
-    char *client_address;
+    char *client_address; /* of the session that came last: its connections are for that person; NULL: none yet */
+    uint16_t client_port;
     struct list users;    /* struct account_user.node */
     struct hash *by_view; /* name of the view -> struct unit */
     struct hash *by_new;  /* name on the new host -> struct unit */

@@ -67,6 +67,8 @@ static void sign_in(struct mover *m)
         conn_open(&m->new, m->env, &m->task, &s->new_imap, m->env->tls_new, buf_slice(&a->login),
                   &a->password) != 0)
         task_wake(&m->task);
+    conn_set_client(&m->old, a->client_address, a->client_port);
+    conn_set_client(&m->new, a->client_address, a->client_port);
 }
 
 struct mover *mover_start(struct unit *u)

@@ -50,6 +50,12 @@ void sock_tune(struct sock *k)
     uv_tcp_keepalive(&k->tcp, 1, KEEPALIVE_S);
 }
 
+int sock_local(const struct sock *k, struct sockaddr_storage *out)
+{
+    int n = sizeof(*out);
+    return uv_tcp_getsockname(&k->tcp, (struct sockaddr *)out, &n);
+}
+
 int sock_adopt(struct sock *k, int fd)
 {
     int rc = uv_tcp_open(&k->tcp, fd);

@@ -11,6 +11,7 @@
 
 struct sock;
 struct sockaddr;
+struct sockaddr_storage;
 struct stream;
 struct worker;
 
@@ -28,6 +29,7 @@ int sock_read(struct sock *k, bool on) MUST_USE;
  */
 int sock_send(struct sock *k, struct buf *b) MUST_USE;
 size_t sock_queued(const struct sock *k); /* bytes that the kernel has not taken yet */
+int sock_local(const struct sock *k, struct sockaddr_storage *out) MUST_USE;
 void sock_finish(struct sock *k);         /* sends FIN after what is queued */
 void sock_close(struct sock **k);
 const char *sock_strerror(int status, char *out, size_t size);

@@ -71,17 +71,22 @@ void stream_free(struct stream *s)
     free(s);
 }
 
-void stream_set_peer(struct stream *s, const struct sockaddr *a)
+static void put_address(const struct sockaddr *a, char text[INET6_ADDRSTRLEN], uint16_t *port)
 {
     if (a->sa_family == AF_INET) {
         const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
-        inet_ntop(AF_INET, &v4->sin_addr, s->peer, sizeof(s->peer));
-        s->peer_port = ntohs(v4->sin_port);
+        inet_ntop(AF_INET, &v4->sin_addr, text, INET6_ADDRSTRLEN);
+        *port = ntohs(v4->sin_port);
     } else if (a->sa_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
-        inet_ntop(AF_INET6, &v6->sin6_addr, s->peer, sizeof(s->peer));
-        s->peer_port = ntohs(v6->sin6_port);
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, INET6_ADDRSTRLEN);
+        *port = ntohs(v6->sin6_port);
     }
+}
+
+void stream_set_peer(struct stream *s, const struct sockaddr *a)
+{
+    put_address(a, s->peer, &s->peer_port);
 }
 
 void stream_enter(struct stream *s, enum stream_state state)
@@ -383,6 +388,16 @@ const char *stream_peer(const struct stream *s)
 uint16_t stream_peer_port(const struct stream *s)
 {
     return s->peer_port;
+}
+
+bool stream_local(const struct stream *s, char address[STREAM_ADDRESS], uint16_t *port)
+{
+    struct sockaddr_storage a;
+    address[0] = '\0';
+    *port = 0;
+    if (s->sock != NULL && sock_local(s->sock, &a) == 0)
+        put_address((const struct sockaddr *)&a, address, port);
+    return address[0] != '\0';
 }
 
 void stream_set_owner(struct stream *s, struct task *owner)

@@ -37,7 +37,7 @@ struct stream {
     bool mute;     /* writing failed; what the peer said before is still read, then it has failed */
     bool was_full; /* the owner may have seen stream_full(): wake it at STREAM_OUT_LOW */
     uint16_t peer_port;
-    char peer[46]; /* INET6_ADDRSTRLEN */
+    char peer[STREAM_ADDRESS];
     size_t in_limit;
     uint64_t bytes_in, bytes_out;
     uint64_t dial_ms;   /* of a dialled stream; bounds the handshake of STARTTLS too */

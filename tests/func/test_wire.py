@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 import time
 import zlib
 
@@ -191,3 +192,75 @@ def test_preview_and_save_date(w):
             assert c.ok(b'UID SEARCH SAVEDSINCE 1-Jan-2020 UID 1:*').lines(b'SEARCH') == every
             assert not any(c.ok(b'SEARCH SAVEDBEFORE 1-Jan-2020').lines(b'SEARCH'))
             c.no(b'SEARCH SAVEDON', status=b'BAD')
+
+
+def logins(server, user):
+    """What the host's log says of each sign-in of an account: [{rip, lip, session}]."""
+    with open(server.log, errors='replace') as f:
+        lines = [x for x in f if 'Login: user=<%s' % user in x]
+    return [dict(re.findall(r'(rip|lip|session)=<?([^,>\s]*)', x)) for x in lines]
+
+
+TRUSTS = 'login_trusted_networks = 127.0.0.0/8\nmail_debug = yes\nimap_id_log = *\n'
+
+
+def test_id_tells_the_client_to_both_hosts(w):
+    """Hosts that trust the proxy see the person's address on each connection, that of the copy too; their limits hit the
+    person. What a client says of its address goes nowhere."""
+    old = w.dovecot('.', extra=TRUSTS)
+    new = w.dovecot('/', store='sdbox', extra=TRUSTS, connections=4)
+    user = w.user(old, new)
+    w.filled(old, user, {(): 4, ('A',): 3})
+    before = len(logins(old, user))
+    d = w.wherryd(old, new)
+    forged = b'("name" "Forger" "version" "1.5" "x-originating-ip" "192.0.2.66" "x-session-id" "forged" "command" "rm")'
+    with d.connect(source='127.0.0.5') as c:
+        r = c.ok(b'ID ' + forged)
+        assert r.lines(b'ID') and b'wherry' in r.lines(b'ID')[0][0], r
+        c.login(user, 'pw')
+        c.select(b'INBOX')
+        c.select(b'INBOX.A')
+        at_old, at_new = logins(old, user)[before:], logins(new, user)
+        assert len(at_old) >= 3 and len(at_new) >= 3, (at_old, at_new)
+        for at in at_old + at_new:
+            assert at['rip'] == '127.0.0.5' and at['session'] != 'forged', (at_old, at_new)
+        assert any(re.match(r'wherry-[0-9a-f]+-\d+$', at['session']) for at in at_new), at_new
+        c.ok(b'ID ("name" "Later" "x-connected-ip" "192.0.2.67")')
+        c.ok(b'NOOP')
+    for server in (old, new):
+        with open(server.log, errors='replace') as f:
+            text = f.read()
+        assert '192.0.2.6' not in text and 'forged' not in text and 'name=Forger' in text, server.name
+    with open(new.log, errors='replace') as f:
+        assert 'name=Later' in f.read()
+    held = [d.connect(user, source='127.0.0.7') for _ in range(4)]
+    refused = d.connect(source='127.0.0.7')
+    refused.no(b'LOGIN %s pw' % user.encode(), b'UNAVAILABLE')
+    with d.connect(user, source='127.0.0.8') as c:
+        c.select(b'INBOX')
+    for c in held + [refused]:
+        c.close()
+
+
+def test_id_that_hosts_do_not_believe(w):
+    """A host that does not trust the proxy lets people in nevertheless, and so does one that has no ID."""
+    for s in (Scene(w), None):
+        if s is None:
+            old, new = w.courier(), w.cyrus()
+            user = w.user(old, new)
+            d = w.wherryd(old, new, sign_in='authzid')
+        else:
+            d, user, new = s.d, s.user, s.new
+        with d.connect(source='127.0.0.9') as c:
+            assert c.ok(b'ID NIL').lines(b'ID')
+            c.login(user, 'pw')
+            c.select(b'INBOX')
+            for bad in (b'ID', b'ID (', b'ID ("name")', b'ID ("name" "x" "y")', b'ID name', b'ID (name "x")', b'ID ("name" x)',
+                        b'ID (%s)' % b' '.join(b'"f%d" "v"' % n for n in range(31)), b'ID ("name" ("x"))',
+                        b'ID ("name" "%s")' % (b'x' * 1025), b'ID ("%s" "x")' % (b'x' * 31)):
+                c.no(bad, status=b'BAD')
+            for good in (b'ID ("name" NIL)', b'ID ()', b'ID ("name" {3+}\r\na"b "os" "\\"q\\"")',
+                         b'ID ("name" "%s")' % (b'x' * 1024)):
+                assert c.ok(good).lines(b'ID')
+        if s is not None:
+            assert logins(new, user)[-1]['rip'] == '127.0.0.1'

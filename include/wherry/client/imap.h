@@ -19,12 +19,26 @@ struct imapc_open {
     const struct mail_host *host; /* borrowed during the call */
     struct tls_ctx *tls;          /* for STARTTLS and implicit */
     const struct auth_creds *creds; /* copied, wiped after the sign-in */
-    const char *client_address;   /* passed on with ID (x-originating-ip) where the host takes ID; NULL: not */
-    uint16_t client_port;
     unsigned timeout_seconds;     /* silence while an answer is due */
 };
 
 struct imapc *imapc_open(struct worker *w, struct task *owner, const struct imapc_open *o);
+
+/* On whose behalf the connection is. */
+struct imapc_client {
+    const char *address; /* numeric */
+    uint16_t port;
+    const char *connected_address; /* where it connected to; NULL: not known */
+    uint16_t connected_port;
+    const char *session;     /* an id for the host's log; NULL: none */
+    struct slice id;         /* what it says of itself: fields of ID (RFC 2971), quoted; may be empty */
+};
+/*
+ * To be told to the host with ID before the sign-in, where it takes ID, so that its limits, bans and log are about the
+ * client and not about us. Before the first imapc_next(). What the host answers is of no consequence.
+ */
+void imapc_set_client(struct imapc *c, const struct imapc_client *who);
+
 /* LOGOUT if ready, then closes in the background. Leaves NULL. */
 void imapc_close(struct imapc **c);
 /* Closes at once. */

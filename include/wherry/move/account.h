@@ -39,12 +39,14 @@ struct account_user {
     struct list node;
     struct task *task;
     struct unit *waiting; /* set by unit_touch, cleared when the copy ended */
+    const char *address;  /* of the client, numeric; borrowed by account_attach; NULL: not known */
+    uint16_t port;
     struct unit *failed;  /* the copy that it waited for ended without success; unit_touch tells and clears */
 };
 
 /*
  * After the password was checked. login and password are copied (wiped when the last user and mover are gone); the
- * first time, the mirror starts at once. client_address may be NULL. Returns 0, E_CORRUPT, E_IO.
+ * first time, the mirror starts at once. u->address is told to the hosts from then on. Returns 0, E_CORRUPT, E_IO.
  */
 int account_attach(struct accounts *a, struct account_user *u, struct task *task, struct slice key,
                    struct slice login, const struct secret *password, struct account **out,

@@ -33,6 +33,7 @@ enum stream_state {
 };
 
 enum { STREAM_IN_LIMIT = 64 * 1024, STREAM_OUT_HIGH = 128 * 1024, STREAM_OUT_LOW = 32 * 1024 };
+enum { STREAM_ADDRESS = 46 }; /* INET6_ADDRSTRLEN */
 
 struct dial {
     const char *host;       /* name or address; tried address by address */
@@ -53,6 +54,8 @@ const struct err *stream_err(const struct stream *s);
 bool stream_is_tls(const struct stream *s);
 const char *stream_peer(const struct stream *s); /* numeric address without port, "" if unknown */
 uint16_t stream_peer_port(const struct stream *s);
+/* The address at this end, as long as there is a connection; else false, "" and 0. */
+bool stream_local(const struct stream *s, char address[STREAM_ADDRESS], uint16_t *port);
 const char *stream_tls_info(const struct stream *s); /* "TLSv1.3 TLS_AES_…" or "" */
 void stream_set_owner(struct stream *s, struct task *owner); /* wakes it; NULL is allowed */
 

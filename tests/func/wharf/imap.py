@@ -212,9 +212,9 @@ class Deflated:
 class Conn:
     """A connection to an IMAP server. `tls` is 'implicit', 'starttls' or 'none'; `record`, a bytearray, gets what comes."""
 
-    def __init__(self, host, port, tls='none', ca=None, timeout=TIMEOUT, greet=True, record=None):
+    def __init__(self, host, port, tls='none', ca=None, timeout=TIMEOUT, greet=True, record=None, source=None):
         self.host, self.port, self.ca, self.record = host, port, ca, record
-        self.sock = socket.create_connection((host, port), timeout=timeout)
+        self.sock = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b''
         self.count = 0
