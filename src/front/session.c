@@ -114,7 +114,8 @@ void session_apply_limits(struct session *s)
     struct cmd_limits l = {.line = set->line_bytes,
                            .literals = set->literal_bytes,
                            .message = set->message_bytes,
-                           .count = 1000};
+                           .count = 1000,
+                           .nonsync = LITERAL_MINUS_BYTES};
     if (s->account == NULL)
         l = (struct cmd_limits){.line = set->line_bytes < 4096 ? set->line_bytes : 4096,
                                 .literals = 2048,

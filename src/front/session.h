@@ -22,6 +22,7 @@ enum {
     MAX_HELD = 256 * 1024,
     MAX_LATER = 16 * 1024,
     FLUSH_AT = 16 * 1024,
+    LITERAL_MINUS_BYTES = 4096, /* RFC 7888 section 5 */
     MAX_GATHER = 1024 * 1024, /* one LIST, STATUS or ESEARCH line */
     STALL_SECONDS = 300,      /* half a command or message, or a client that does not read */
     OLD_REST_SECONDS = 30, /* an unused connection to the old host is closed then, a failed one not

@@ -304,6 +304,8 @@ static enum codec line_done(struct cmd_reader *c, struct cmd *cmd)
         return ready(c, cmd);
     if (t.at < c->args)
         return fail(c, &t, "Invalid arguments", cmd);
+    if (t.nonsync && c->limits.nonsync > 0 && t.size > c->limits.nonsync)
+        return fail(c, &t, "A non-synchronizing literal may not be that long", cmd);
     return is_message(c, &t) ? message_literal(c, &t, cmd) : small_literal(c, &t, cmd);
 }
 

@@ -81,7 +81,7 @@ def test_after_sign_in(w):
         b'a SELECT INBOX..A\r\n', b'a SELECT ../../etc/passwd\r\n', b'a CREATE ""\r\n', b'a CREATE INBOX.&\r\n', b'a CREATE "INBOX.&bad-"\r\n',
         b'a CREATE "INBOX.x\x01y"\r\n', b'a RENAME INBOX.A\r\n', b'a RENAME INBOX.A INBOX.A\r\n', b'a RENAME INBOX.A INBOX.A.b\r\n',
         b'a LIST\r\n', b'a LIST ""\r\n', b'a LIST "" ' + b'%*' * 5000 + b'\r\n', b'a STATUS INBOX\r\n', b'a STATUS INBOX ()\r\n',
-        b'a STATUS INBOX (FROB)\r\n', b'a IDLE\r\nfrob\r\n', b'a ENABLE\r\n', b'a ID (x\r\n', b'a COMPRESS DEFLATE\r\n',
+        b'a STATUS INBOX (FROB)\r\n', b'a IDLE\r\nfrob\r\n', b'a ENABLE\r\n', b'a ID (x\r\n', b'a COMPRESS LZ4\r\n',
         b'a NOTIFY NONE\r\n', b'a X-FROB\r\n', b'\xff\xff\r\na \xff\r\n', b'a NOOP\0\r\n', b'a LOGIN x y\r\n', b'a STARTTLS\r\n',
         b'a GETACL INBOX\r\n', b'a UNSELECT x\r\n', b'a FETCH 1 BODY[\r\n', b'a FETCH 1 BODY[]<5\r\n', b'a FETCH 1 BODY[]<999999999999.1>\r\n',
         b'a FETCH 1 (BODY.PEEK[HEADER.FIELDS (X {3}\r\n', b'a UID STORE 1:* (UNCHANGEDSINCE x) FLAGS ()\r\n', b'a EXPUNGE 1\r\n',

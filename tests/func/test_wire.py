@@ -264,3 +264,35 @@ def test_id_that_hosts_do_not_believe(w):
                 assert c.ok(good).lines(b'ID')
         if s is not None:
             assert logins(new, user)[-1]['rip'] == '127.0.0.1'
+
+
+def test_literals_without_asking(w):
+    """LITERAL-: up to 4096 bytes may come unasked, more is BAD and swallowed; within a MULTIAPPEND that ends all of it."""
+    s = Scene(w)
+    head = b'Subject: x\r\n\r\n'
+    with s.connect() as c:
+        c.select(b'INBOX')
+        assert b'LITERAL-' in c.capability() and b'LITERAL+' not in c.capability()
+        r = c.cmd(b'APPEND INBOX {4096+}\r\n' + head + b'x' * (4096 - len(head)))
+        assert r.ok, r
+        have = int(c.ok(b'STATUS INBOX (MESSAGES)').lines(b'STATUS')[0][1][1])
+        c.no(b'APPEND INBOX {4097+}\r\n' + head + b'a1 NOOP\r\n' * 408 + b'x' * (4097 - len(head) - 408 * 9), status=b'BAD')
+        c.no(b'STATUS {4097+}\r\n' + b'x' * 4097 + b' (MESSAGES)', status=b'BAD')
+        assert int(c.ok(b'STATUS INBOX (MESSAGES)').lines(b'STATUS')[0][1][1]) == have
+        r = c.cmd(b'APPEND INBOX {%d+}\r\n%s (\\Seen) {%d+}\r\n%s' % (len(head), head, len(head), head))
+        assert r.ok and b':' in r.code, r
+        # An empty one calls all of them off (RFC 3502 6.3.11).
+        c.no(b'APPEND INBOX {%d+}\r\n%s {0+}\r\n' % (len(head), head))
+        have += 2
+        c.ok(b'NOOP')
+        assert int(c.ok(b'STATUS INBOX (MESSAGES)').lines(b'STATUS')[0][1][1]) == have
+    with s.connect() as c:
+        c.send(b'm APPEND INBOX {%d+}\r\n%s {5000+}\r\n' % (len(head), head))
+        assert [x.text for x in c.expect_eof()][-1].startswith(b'* BYE')
+    with s.connect() as c:
+        many = b' '.join(b'{%d+}\r\n%s' % (len(head), head) for _ in range(3000))
+        r = c.cmd(b'APPEND INBOX ' + many)
+        assert r.ok and r.code.startswith(b'APPENDUID'), r
+        first, last = map(int, r.code.split()[2].split(b':'))
+        assert last - first == 2999
+        assert int(c.ok(b'STATUS INBOX (MESSAGES)').lines(b'STATUS')[0][1][1]) == have + 3000

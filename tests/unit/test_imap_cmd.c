@@ -155,6 +155,29 @@ static void small_literals(void **state)
           "ready tag=<a> name=<FETCH> args=<1 BODY[HEADER.FIELDS ({1+}\r\nX)]>\n");
 }
 
+/* LITERAL-: what is longer must be asked for. What a client sends nevertheless is swallowed. */
+static void long_nonsync(void **state)
+{
+    (void)state;
+    static const char text[] = "a APPEND x {4+}\r\nabcd\r\nb APPEND x {5}\r\nabcde\r\nc APPEND x {5+}\r\na {1}\r\n"
+                               "d SELECT {5+}\r\nabcde\r\ne APPEND x {1+}\r\na {5+}\r\nabcde\r\nf NOOP\r\n";
+    struct cmd_limits few = limits;
+    few.nonsync = 4;
+    for (size_t split = 0; split < sizeof(text); split++) {
+        struct feed f = {.in = slice_make(text, sizeof(text) - 1), .policy = TAKE};
+        imap_cmd_init(&f.reader, &few);
+        feed_to(&f, split);
+        feed_to(&f, f.in.n);
+        finish(&f, "message tag=<a> name=<APPEND> args=<x> size=4+\nready tag=<a> name=<APPEND>\n"
+                   "message tag=<b> name=<APPEND> args=<x> size=5\nready tag=<b> name=<APPEND>\n"
+                   "error tag=<c> name=<APPEND> \"A non-synchronizing literal may not be that long\"\n"
+                   "error tag=<d> name=<SELECT> \"A non-synchronizing literal may not be that long\"\n"
+                   "message tag=<e> name=<APPEND> args=<x> size=1+\n"
+                   "error tag=<e> name=<APPEND> \"A non-synchronizing literal may not be that long\"\n"
+                   "ready tag=<f> name=<NOOP>\n");
+    }
+}
+
 static void messages(void **state)
 {
     (void)state;
@@ -347,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),           cmocka_unit_test(small_literals),
+        cmocka_unit_test(long_nonsync),
         cmocka_unit_test(messages),        cmocka_unit_test(refused_messages),
         cmocka_unit_test(big_messages),    cmocka_unit_test(malformed),
         cmocka_unit_test(too_much),        cmocka_unit_test(long_lines),

@@ -32,6 +32,7 @@ struct cmd_limits {
     size_t literals;    /* bytes of all its small literals together */
     uint64_t message;   /* one APPEND message; 0: literals for APPEND are refused (before sign-in) */
     unsigned count;     /* literals in one command */
+    uint64_t nonsync;   /* bytes of one non-synchronising literal (RFC 7888: 4096 with LITERAL-); 0: no limit */
 };
 
 /* Owner: the session. Holds at most limits.line + limits.literals bytes. */
@@ -63,7 +64,7 @@ void imap_cmd_free(struct cmd_reader *c); /* wipes: a command may hold a passwor
  * client sends of the command (or nothing for a synchronising one) without another event.
  *
  * A line too long is CMD_ERROR (fatal, since where it ends is unknown), so is one that ends in a bare LF, and a
- * literal of no possible size. A small literal over the limit, a malformed tag, an empty line, a NUL, a bare CR,
+ * literal of no possible size. A literal over its limit, a malformed tag, an empty line, a NUL, a bare CR,
  * unbalanced quotes or parentheses, more than 64 levels: not fatal; the rest of the command is swallowed when its
  * literals are non-synchronising. Spaces before the CRLF are dropped. An event's memory is given back (and wiped)
  * by the next call, so call until MORE.

@@ -411,7 +411,7 @@ class Conn:
         head = b'APPEND ' + quote(name) + (b' (' + flags + b')' if flags else b'')
         if date:
             head += b' "' + date + b'"'
-        if plus:
+        if plus and len(body) <= 4096:  # all that LITERAL- allows
             return self.cmd(head + b' {%d+}\r\n' % len(body) + body)
         return self.cmd([head + b' ', bytearray(body)])
 
