@@ -129,8 +129,9 @@ static bool code_modified(const struct code_view *v, struct imap_args *a, struct
     if (!imap_args_atom(a, &set) || !imap_set_valid(set))
         return false;
     buf_puts(out, "MODIFIED ");
+    /* Those that are known: without the code the client would take all for done. */
     if (v->uid_command)
-        return put_whole_set(v->view->map, set, out);
+        return v->view->map != NULL && uidmap_set_to_view(v->view->map, set, out) > 0;
     buf_put_slice(out, set);
     return true;
 }
@@ -140,7 +141,8 @@ static bool code_modseq(const struct code_view *v, struct imap_args *a, struct b
 {
     struct slice value;
     uint64_t n;
-    if (!v->view->highest || !imap_args_atom(a, &value) || slice_u64(value, &n) != 0)
+    if (!v->view->highest || !v->view->open || !imap_args_atom(a, &value) ||
+        slice_u64(value, &n) != 0)
         return false;
     n = modseq_to_view(v->view->modseq_shift, n);
     buf_puts(out, "HIGHESTMODSEQ ");

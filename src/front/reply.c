@@ -339,6 +339,10 @@ int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out
     if (imap_args_peek(&a, &t) && t.kind == TOK_OPEN) {
         if (!imap_args_value(&a, &value))
             goto bad;
+        if (v->search_tag.n == 0) { /* nobody asked */
+            buf_truncate(out, mark);
+            return 0;
+        }
         buf_puts(out, " (TAG \"");
         buf_put_slice(out, v->search_tag);
         buf_puts(out, "\")");

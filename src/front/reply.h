@@ -68,8 +68,8 @@ bool reply_passes_bytes(const struct reply *r);
  */
 size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out);
 
-/* A gathered ESEARCH (what follows the name), appended to out with its CRLF. E_PROTO: malformed,
- * nothing appended. */
+/* A gathered ESEARCH (what follows the name), appended to out with its CRLF; nothing where no
+ * search is in flight that it could be of. E_PROTO: malformed, nothing appended. */
 int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out) MUST_USE;
 
 /* "* VANISHED (EARLIER) set" with a set of the view, in lines of bearable length. */

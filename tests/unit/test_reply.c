@@ -260,6 +260,11 @@ static void esearch(void **state)
         assert_string_equal(buf_cstr(&out), rows[i].out != NULL ? rows[i].out : "");
         buf_free(&out);
     }
+    struct buf none = {0};
+    v.search_tag = slice_str("");
+    assert_int_equal(reply_esearch(&v, slice_str("(TAG \"w1\") COUNT 1"), &none), 0);
+    assert_int_equal(none.len, 0);
+    buf_free(&none);
     uidmap_free(&map);
 }
 
@@ -296,6 +301,8 @@ static void codes(void **state)
         {"COPYUID 5 4:7 200:203", "COPYUID 77 13:14,20:21 200:203"},
         {"COPYUID 5 50 200", ""},
         {"MODIFIED 1:2", "MODIFIED 10:11"},
+        {"MODIFIED 1:2,50", "MODIFIED 10:11"},
+        {"MODIFIED 50", ""},
         {"CAPABILITY IMAP4rev1 X", ""},
         {"X-NEW INBOX/a", ""},
         {"MAILBOXID (abc)", ""},
