@@ -112,7 +112,8 @@ static void begin_view(struct session *s)
     if (uidnext != 0)
         session_printf(s, "* OK [UIDNEXT %lu] Predicted next UID\r\n",
                        (unsigned long)uidmap_next_to_view(s->view.map, uidnext));
-    reply_vanished_earlier(buf_slice(&s->args.vanished), session_out(s));
+    if (s->view_uidvalidity == s->args.select.uidvalidity) /* it may have changed just now */
+        reply_vanished_earlier(buf_slice(&s->args.vanished), session_out(s));
 }
 
 void select_known(struct session *s)
