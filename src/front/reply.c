@@ -184,23 +184,47 @@ static void number_modseq(struct reply *r, const struct reply_view *v, const str
     buf_putc(out, ')');
 }
 
-/* Of SEARCH, SORT and THREAD. */
+/* THREAD. An opening parenthesis waits for what follows (r->value; r->emitted: with its space),
+ * since Cyrus ends the line with "(MODSEQ 5)" too (r->closed: within that). */
+static void thread_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
+                       struct buf *out)
+{
+    uint32_t n = 0;
+    if (t->kind == TOK_ATOM && r->value && r->depth == 1 && slice_is_nocase(t->text, "MODSEQ"))
+        r->closed = true;
+    if (r->value && !r->closed)
+        buf_puts(out, r->emitted ? " (" : "(");
+    r->value = t->kind == TOK_OPEN && !r->closed;
+    r->emitted = r->value && t->space;
+    if (t->kind == TOK_OPEN) {
+        r->depth++;
+    } else if (t->kind == TOK_CLOSE) {
+        if (!r->closed)
+            buf_putc(out, ')');
+        r->depth -= r->depth > 0;
+        r->closed = r->closed && r->depth > 0;
+    } else if (t->kind == TOK_ATOM && r->closed) {
+        number_modseq(r, v, t, out);
+    } else if (t->kind == TOK_ATOM) {
+        n = v->uid_numbers ? to_view(r, v, t) : slice_u32(t->text, &n) == 0 ? n : 0;
+    }
+    if (n != 0 && t->space)
+        buf_putc(out, ' ');
+    if (n != 0)
+        reply_put_num(out, n);
+}
+
+/* Of SEARCH and SORT. */
 static void number_tok(struct reply *r, const struct reply_view *v, const struct tok *t,
                        struct buf *out)
 {
-    bool thread = r->kind == REPLY_THREAD;
     if (t->kind == TOK_OPEN)
         r->depth++;
-    if (t->kind == TOK_OPEN || t->kind == TOK_CLOSE) {
-        if (thread)
-            put_raw(out, t);
-        if (t->kind == TOK_CLOSE && r->depth > 0)
-            r->depth--;
-        return;
-    }
+    else if (t->kind == TOK_CLOSE && r->depth > 0)
+        r->depth--;
     if (t->kind != TOK_ATOM)
         return;
-    if (!thread && r->depth > 0) {
+    if (r->depth > 0) {
         number_modseq(r, v, t, out);
         return;
     }
@@ -245,8 +269,10 @@ static void feed_tok(struct reply *r, const struct reply_view *v, const struct t
         fetch_tok(r, v, t, out);
         break;
     case REPLY_NUMBERS:
-    case REPLY_THREAD:
         number_tok(r, v, t, out);
+        break;
+    case REPLY_THREAD:
+        thread_tok(r, v, t, out);
         break;
     case REPLY_VANISHED:
         vanished_tok(r, v, t, out);

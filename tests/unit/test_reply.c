@@ -221,12 +221,15 @@ static void others(void **state)
     v.uid_numbers = true;
     check(&v, "* SEARCH 1 2 6 100 (MODSEQ 5)\r\n", "* SEARCH 10 11 20 5000\r\n");
     check(&v, "* SORT 6 1\r\n", "* SORT 20 10\r\n");
+    check(&v, "* THREAD (6) (MODSEQ 5)\r\n", "* THREAD (20)\r\n");
     check(&v, "* THREAD (1 2 (3)(4 5))(6)\r\n", "* THREAD (10 11 (12)(13 14))(20)\r\n");
     check(&v, "* SEARCH 50\r\n", "* SEARCH\r\n");
     v.modseq = true;
     v.modseq_shift = 1000;
     check(&v, "* SEARCH 1 6 (MODSEQ 5)\r\n", "* SEARCH 10 20 (MODSEQ 1005)\r\n");
     check(&v, "* SORT 6 1 (MODSEQ 5)\r\n", "* SORT 20 10 (MODSEQ 1005)\r\n");
+    check(&v, "* THREAD (1)(2 (3)(4)) (MODSEQ 5)\r\n* THREAD (6)\r\n",
+          "* THREAD (10)(11 (12)(13)) (MODSEQ 1005)\r\n* THREAD (20)\r\n");
     check(&v, "* SEARCH 1 (X 5) 6 (MODSEQ x)\r\n", "* SEARCH 10 20\r\n");
     v.map = NULL;
     check(&v, "* SEARCH 1\r\n* 3 EXISTS\r\n", "* 3 EXISTS\r\n");
