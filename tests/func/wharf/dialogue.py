@@ -32,12 +32,14 @@ BROKEN = (b'', b' ', b'FETCH', b'FETCH 1', b'FETCH 0 FLAGS', b'FETCH x FLAGS', b
 
 
 class Uids:
-    """A set of UIDs in the shared form; an end that is None is written as *."""
+    """A set of UIDs in the shared form, of the selected mailbox or a named one; an end that is None is written as *."""
 
-    def __init__(self, ranges):
-        self.ranges = ranges
+    def __init__(self, ranges, levels=None):
+        self.ranges, self.levels = ranges, levels
 
     def put(self, side, box, tree):
+        box = box if self.levels is None else tree[self.levels]
+
         def one(n):
             return '*' if n is None else str(box.own(side.which, n))
         return ','.join(one(a) if a == b else one(a) + ':' + one(b) for a, b in self.ranges).encode()
@@ -77,19 +79,24 @@ class Pattern:
 
 
 class Validity:
+    def __init__(self, levels):
+        self.levels = levels
+
     def put(self, side, box, tree):
-        return box.validity[side.which] or b'1'
+        return tree[self.levels].validity[side.which]
 
 
 class Modseq:
-    """One that both sides have shown, by its number; None: that of the beginning."""
+    """One that both sides have shown, by its number; the first is that of the beginning, and for SEARCH, where the value itself
+    counts, the one after it."""
 
-    def __init__(self, number):
-        self.number = number
+    def __init__(self, number, levels=None, after=0):
+        self.number, self.levels, self.after = number, levels, after
 
     def put(self, side, box, tree):
-        known = [tuple(box.high)] + box.pairs if box else [(1, 1)]
-        return b'%d' % max(1, known[(self.number or 0) % len(known)][side.which])
+        box = box if self.levels is None else tree[self.levels]
+        known = [[n + self.after for n in box.high]] + box.pairs
+        return b'%d' % max(1, known[self.number % len(known)][side.which])
 
 
 class Literal:
@@ -188,7 +195,7 @@ class Talk:
         if pick == 4 and b'SEARCHRES' in self.caps:
             return [r.choice((b'$', b'UID $'))]
         if pick == 5 and b'CONDSTORE' in self.caps:
-            return [b'MODSEQ ', Modseq(r.randint(0, 400))]
+            return [b'MODSEQ ', Modseq(r.randint(0, 400), after=1)]
         if pick < 8:
             return [r.choice(KEYS)]
         if pick == 8:
@@ -217,7 +224,7 @@ class Talk:
         if b'BINARY' in self.caps:
             items += [b'BINARY.PEEK[1]', b'BINARY.SIZE[1]', b'(UID BINARY.PEEK[1]<3.20>)']
         if b'PREVIEW' in self.caps:
-            items += [b'PREVIEW', b'(UID PREVIEW (LAZY))']
+            items += [b'(UID PREVIEW)', b'(PREVIEW (LAZY) UID)']
         if b'SAVEDATE' in self.caps:
             items += [b'SAVEDATE']
         item = self.r.choice(items)
@@ -262,7 +269,8 @@ class Talk:
             return self.search(s)
         out = [self.r.choice((b'UID SORT ', b'SORT '))]
         if b'ESORT' in self.caps and self.r.random() < 0.3:
-            out += [b'RETURN (' + self.r.choice((b'', b'COUNT', b'MIN MAX', b'ALL COUNT')) + b') ']
+            # Of equal messages Cyrus takes one or the other as the first.
+            out += [b'RETURN (' + self.r.choice((b'', b'COUNT', b'ALL COUNT' if self.tidy else b'MIN MAX', b'ALL COUNT')) + b') ']
         by = self.r.choice((b'ARRIVAL', b'REVERSE DATE', b'SUBJECT', b'SIZE', b'FROM REVERSE ARRIVAL', b'TO', b'CC SIZE'))
         return out + [b'(' + by + b') ', self.r.choice((b'UTF-8 ', b'US-ASCII '))] + self.keys(s)
 
@@ -295,15 +303,14 @@ class Talk:
         out = [b'EXAMINE ' if self.r.random() < 0.15 else b'SELECT ']
         levels = self.r.choice(sorted(self.fixed)) if self.r.random() < 0.9 else self.r.choice(sorted(self.tree))
         out.append(self.name(levels))
-        if b'QRESYNC' in s.enabled and self.r.random() < 0.4 and self.tree[levels].validity[0]:
-            known = [b' ', self.uids_of(levels)] if self.r.random() < 0.4 else []
-            out += [b' (QRESYNC (', Validity(), b' ', Modseq(self.r.randint(0, 400))] + known + [b'))']
+        known = self.tree.get(levels)
+        if b'QRESYNC' in s.enabled and known and all(known.validity) and self.r.random() < 0.4:
+            uids = [b' ', Uids([(1, self.tops.get(levels, 1))], levels)] if self.r.random() < 0.4 else []
+            since = Modseq(self.r.randint(0, 400), levels)
+            out += [b' (QRESYNC (', Validity(levels), b' ', since] + uids + [b'))']
         elif b'CONDSTORE' in self.caps and self.r.random() < 0.2:
             out += [b' (CONDSTORE)']
         return out
-
-    def uids_of(self, levels):
-        return Uids([(1, self.tops.get(levels, 1))])
 
     def append(self, s):
         """APPEND, at times of several messages."""

@@ -125,7 +125,8 @@ class Differ:
         """(status, code, lines) in the shared form. Why a command failed is said in free words."""
         lines = [x for x in map(reader.line, reply.untagged) if x is not None]
         listed = sorted((x for x in lines if x[0] in ('LIST', 'LSUB', 'STATUS')), key=lambda x: repr(x[:2]))
-        lines = listed + [x for x in lines if x not in listed]
+        coded = sorted((x for x in lines if x[0] == b'OK'), key=lambda x: repr(x[1][0]))
+        lines = listed + coded + [x for x in lines if x not in listed and x not in coded]
         return (reply.status, reader.code(reply.text) if reply.ok else None, lines)
 
     def wrong(self, forms, box):

@@ -39,6 +39,10 @@ class Mod:
         return 'mod-sequence %d' % self.value
 
 
+class High(Mod):
+    """HIGHESTMODSEQ. It may grow without a change of any message, so it must not fall, and not be below what was shown."""
+
+
 class Box:
     """One mailbox on both sides. `first` has the UIDNEXT of the beginning per side, `high` the HIGHESTMODSEQ."""
 
@@ -46,6 +50,7 @@ class Box:
         self.first, self.high = list(first), list(high)
         self.there = frozenset(there)
         self.pairs = []
+        self.told = list(high)
         self.validity = [None, None]
 
     def common(self, side, uid):
@@ -79,6 +84,14 @@ class Box:
             if (other[0] < a) != (other[1] < b) or (other[0] == a) != (other[1] == b):
                 return 'another order than %r' % (other,)
         self.pairs.insert(at, (a, b))
+        return None
+
+    def highest(self, values):
+        """Take what both sides say is their highest; what is wrong with it, or None."""
+        for side, value in enumerate(values):
+            if value < self.told[side] or any(p[side] > value for p in self.pairs[-1:]):
+                return 'HIGHESTMODSEQ %d after %d' % (value, max([self.told[side]] + [p[side] for p in self.pairs]))
+        self.told = list(values)
         return None
 
 
@@ -159,7 +172,10 @@ class Reader:
     on_namespace = on_id = on_recent = on_capability
 
     def on_enabled(self, values, number):
-        return ('ENABLED', sorted({v.upper() for v in values} & self.shared)) if values else None
+        names = {v.upper() for v in values} & self.shared
+        if b'QRESYNC' in names:
+            names.discard(b'CONDSTORE')  # comes with it, named or not
+        return ('ENABLED', sorted(names)) if names else None
 
     def on_flags(self, values, number):
         return ('FLAGS', sorted(snapshot.plain_flags(values[0])))
@@ -200,6 +216,8 @@ class Reader:
 
     def on_thread(self, values, number):
         def deep(v):
+            if isinstance(v, list) and v[:1] == [b'MODSEQ']:
+                return Mod(v[1])
             return [deep(x) for x in v] if isinstance(v, list) else self.uid(v) if self.uids else int(v)
         return ('THREAD', deep(values))
 
@@ -257,7 +275,7 @@ class Reader:
             elif k == b'UIDVALIDITY':
                 v = self.validity(v, box)
             elif k == b'HIGHESTMODSEQ':
-                v = Mod(v)
+                v = High(v) if box and box is self.box else 'HIGHESTMODSEQ'
             items[k] = v
         return ('STATUS', levels, items)
 
@@ -292,7 +310,7 @@ class Reader:
         if name == b'UIDVALIDITY':
             return (name, self.validity(words[1], self.box))
         if name == b'HIGHESTMODSEQ':
-            return (name, Mod(words[1]))
+            return (name, High(words[1]))
         if name == b'MODIFIED':
             return (name, sorted(self.set(words[1]) if self.uids else imap.numbers(words[1]), key=str))
         if name == b'APPENDUID':
@@ -318,7 +336,8 @@ def compare(a, b, box, where=''):
     if isinstance(a, Mod) and isinstance(b, Mod):
         if box is None:
             return None
-        wrong = box.pair(a.value, b.value)
+        highest = isinstance(a, High)
+        wrong = box.highest((a.value, b.value)) if highest else box.pair(a.value, b.value)
         return wrong and '%s: mod-sequences %d and %d: %s' % (where, a.value, b.value, wrong)
     if type(a) is not type(b):
         return '%s: %r and %r' % (where, a, b)
