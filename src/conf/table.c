@@ -148,6 +148,10 @@ static const struct conf_option table[] = {
         "rest after a failed copy"),
     NUM("copy.settle_seconds", CONF_NUMBER, settle_seconds, "3", 0, 60, R,
         "the new host has been still that long before a broken-off copy goes on"),
+    NUM("copy.grace", CONF_DURATION, grace_seconds, "7d", 0, 365 * 86400, R,
+        "how long after its move the old mailbox is looked at for stragglers, 0: never"),
+    NUM("copy.look_seconds", CONF_NUMBER, look_seconds, "60", 1, 86400, R,
+        "between two such looks at one mailbox"),
 };
 
 const struct conf_option *conf_table(unsigned *n)

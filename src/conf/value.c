@@ -195,6 +195,34 @@ static int set_number(struct settings *s, const struct conf_option *o, const cha
     return 0;
 }
 
+static const struct {
+    char letter;
+    uint32_t seconds;
+} duration_units[] = {{'w', 604800}, {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+enum { DURATION_UNITS = sizeof(duration_units) / sizeof(duration_units[0]) };
+
+static int set_duration(struct settings *s, const struct conf_option *o, const char *text,
+                        struct buf *why)
+{
+    struct slice digits = slice_str(text);
+    uint64_t v, unit = 1;
+    for (unsigned i = 0; i < DURATION_UNITS && digits.n > 0; i++)
+        if ((digits.p[digits.n - 1] | 0x20) == duration_units[i].letter) {
+            unit = duration_units[i].seconds;
+            digits.n--;
+            break;
+        }
+    if (slice_u64(digits, &v) != 0)
+        return refuse(why, "must be a number of seconds, or one with s, m, h, d or w behind it");
+    if (v > o->max / unit || v * unit < o->min) {
+        buf_printf(why, "must be between %llu and %llu seconds", (unsigned long long)o->min,
+                   (unsigned long long)o->max);
+        return E_INVAL;
+    }
+    put_number(s, o, v * unit);
+    return 0;
+}
+
 static int set_bool(struct settings *s, const struct conf_option *o, const char *text,
                     struct buf *why)
 {
@@ -233,6 +261,8 @@ int conf_value_set(struct settings *s, const struct conf_option *o, const char *
     case CONF_NUMBER:
     case CONF_SIZE:
         return set_number(s, o, text, why);
+    case CONF_DURATION:
+        return set_duration(s, o, text, why);
     case CONF_BOOL:
         return set_bool(s, o, text, why);
     case CONF_WORD:
@@ -299,6 +329,18 @@ static void put_size(struct buf *out, uint64_t v)
     buf_printf(out, "%llu", (unsigned long long)v);
 }
 
+static void put_duration(struct buf *out, uint64_t v)
+{
+    unsigned i = 0;
+    while (v > 0 && v % duration_units[i].seconds != 0)
+        i++;
+    if (v == 0)
+        buf_puts(out, "0");
+    else
+        buf_printf(out, "%llu%c", (unsigned long long)(v / duration_units[i].seconds),
+                   duration_units[i].letter);
+}
+
 void conf_value_text(const struct settings *s, const struct conf_option *o, struct buf *out)
 {
     if (is_string(o)) {
@@ -324,6 +366,9 @@ void conf_value_text(const struct settings *s, const struct conf_option *o, stru
         return;
     case CONF_SIZE:
         put_size(out, get_number(s, o));
+        return;
+    case CONF_DURATION:
+        put_duration(out, get_number(s, o));
         return;
     default:
         buf_printf(out, "%llu", (unsigned long long)get_number(s, o));

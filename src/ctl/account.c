@@ -66,6 +66,7 @@ static void json_unit(struct json *j, const struct store_unit *u)
     json_num(j, "moved", u->moved);
     json_num(j, "left_behind", u->left_behind);
     json_num(j, "vanished", u->vanished);
+    json_num(j, "stragglers", u->stragglers);
     json_num(j, "bytes", u->bytes);
     json_num(j, "attempts", u->attempts);
     json_int(j, "started", u->started);
@@ -123,6 +124,8 @@ static void put_unit(struct buf *out, const struct store_unit *u, unsigned name_
                    (unsigned long long)u->left_behind, (unsigned long long)u->vanished);
         text_put_bytes(out, u->bytes);
     }
+    if (u->stragglers > 0)
+        buf_printf(out, "  + %llu late", (unsigned long long)u->stragglers);
     buf_putc(out, '\n');
     if (u->reason[0] != '\0' && u->state != UNIT_MOVED && u->state != UNIT_DELETED) {
         buf_printf(out, "    try %u failed: ", (unsigned)u->attempts);

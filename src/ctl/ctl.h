@@ -19,7 +19,7 @@ struct ctl_counts {
     uint64_t made_new; /* made on the new host since; deleted ones are in none of these */
     uint64_t deleted;
     uint64_t failing; /* not moved, and the last try failed */
-    uint64_t found, moved, left_behind, vanished, to_copy, bytes;
+    uint64_t found, moved, left_behind, vanished, to_copy, bytes, stragglers;
     double share; /* of the mailboxes, counting a half copied one as half */
 };
 

@@ -20,6 +20,7 @@ static void count_messages(struct ctl_counts *c, const struct store_unit *u)
     c->vanished += u->vanished;
     c->to_copy += rest;
     c->bytes += u->bytes;
+    c->stragglers += u->stragglers;
 }
 
 /* The part of a mailbox that is over, 0 to 1. */
@@ -86,6 +87,7 @@ static void add_counts(struct ctl_counts *to, const struct ctl_counts *c)
     to->found += c->found;
     to->moved += c->moved;
     to->left_behind += c->left_behind;
+    to->stragglers += c->stragglers;
     to->vanished += c->vanished;
     to->to_copy += c->to_copy;
     to->bytes += c->bytes;

@@ -22,6 +22,7 @@ static void json_counts(struct json *j, const struct ctl_counts *c, bool complet
     json_num(j, "vanished", c->vanished);
     json_num(j, "to_copy", c->to_copy);
     json_close(j, '{');
+    json_num(j, "stragglers", c->stragglers);
     json_num(j, "bytes", c->bytes);
     json_bool(j, "complete", complete);
 }
@@ -90,6 +91,9 @@ static void put_totals(struct buf *out, const struct ctl_model *m)
     buf_puts(out, "bytes      ");
     text_put_bytes(out, c->bytes);
     buf_puts(out, " moved\n");
+    if (c->stragglers > 0)
+        buf_printf(out, "late       %llu that reached the old host after the move\n",
+                   (unsigned long long)c->stragglers);
 }
 
 /* NAME [####....]  50 %  3 of 6 mailboxes  1234 messages */

@@ -98,6 +98,7 @@ static int adopt(struct session *s, struct flight *f, struct err *e)
     s->view.map = map;
     s->view.modseq_shift = unit_record(u)->modseq_shift;
     s->view_uidvalidity = unit_record(u)->view_uidvalidity;
+    unit_look(u);
     return 0;
 }
 

@@ -21,6 +21,7 @@ static bool add_unit_totals(struct slice key, struct slice value, void *arg)
         c->moved += u.moved;
         c->left_behind += u.left_behind;
         c->vanished += u.vanished;
+        c->stragglers += u.stragglers;
         c->bytes_moved += u.bytes;
         store_unit_clear(&u);
     }
@@ -47,8 +48,11 @@ int accounts_new(struct accounts **out, struct env *env, struct err *e)
     all->by_key = hash_new();
     all->rests = hash_new();
     list_init(&all->queue);
+    list_init(&all->looks);
     list_init(&all->released);
     task_init(&all->task, env->worker, accounts_step);
+    timer_init(&all->look_timer, &all->task);
+    looks_tick(all);
     *out = all;
     return 0;
 }
@@ -98,6 +102,7 @@ void accounts_free(struct accounts **ap)
     hash_walk(all->by_key, gather, &gone);
     list_for_each_safe(it, tmp, &gone)
         account_free(container_of(it, struct account, released));
+    timer_stop(&all->look_timer);
     task_stop(&all->task);
     hash_free(&all->by_key);
     rests_free(&all->rests);
@@ -111,6 +116,8 @@ static void accounts_step(struct task *t)
     struct accounts *all = container_of(t, struct accounts, task);
     struct list *it, *tmp;
     accounts_run_queue(all);
+    looks_tick(all);
+    looks_run(all);
     list_for_each_safe(it, tmp, &all->released)
     {
         struct account *a = container_of(it, struct account, released);

@@ -200,6 +200,11 @@ void batch_settle(struct mover *m, struct batch *b)
     struct counters *c = worker_counters(m->env->worker);
     struct store_intent i = {0};
     struct store_batch *s = account_batch(m->account);
+    if (m->look) {
+        store_batch_free(&s);
+        look_settle(m, b);
+        return;
+    }
     fill_intent(m, b, &i, true);
     for (uint32_t k = 0; k < b->n; k++) {
         const struct copy_msg *g = &b->msgs[k];

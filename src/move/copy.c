@@ -476,6 +476,9 @@ static int finish_batch(struct mover *m, bool *settled)
         batch_ask_bodies(m, b, c->group_limit);
         return 0;
     }
+    struct copy_msg *stuck = m->look ? first_with(b, MSG_VANISHED) : NULL;
+    if (stuck != NULL)
+        return look_stuck(m, stuck, batch_text(b, stuck->flags));
     batch_settle(m, b);
     *settled = true;
     return 0;
@@ -484,7 +487,7 @@ static int finish_batch(struct mover *m, bool *settled)
 static void ask_more(struct mover *m)
 {
     struct copy *c = &m->copy;
-    uint32_t size = m->env->settings->batch_messages;
+    uint32_t size = m->look ? 1 : m->env->settings->batch_messages; /* see look.c */
     struct batch **slots[2] = {&c->cur, &c->next};
     for (int i = 0; i < 2; i++) {
         if (*slots[i] != NULL || c->ask_seq > c->end_seq)

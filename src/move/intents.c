@@ -2,11 +2,11 @@
 #include "move/mover_priv.h"
 #include <string.h>
 
-static int walk(struct mover *m, store_walk_cb *cb, void *arg)
+static int walk(const struct unit *u, store_walk_cb *cb, void *arg)
 {
     struct buf key = {0};
-    store_key_unit(&key, m->unit->rec.account, m->unit->rec.id);
-    int r = store_walk(m->env->store, STORE_INTENTS, buf_slice(&key), cb, arg);
+    store_key_unit(&key, u->rec.account, u->rec.id);
+    int r = store_walk(u->account->all->env->store, STORE_INTENTS, buf_slice(&key), cb, arg);
     buf_free(&key);
     return r;
 }
@@ -78,7 +78,7 @@ static bool build_one(struct slice key, struct slice value, void *arg)
 int intents_map(struct mover *m, struct uidmap *map)
 {
     struct build b = {.map = map};
-    int r = walk(m, build_one, &b);
+    int r = walk(m->unit, build_one, &b);
     if (r == 0)
         r = b.err;
     if (r == E_INVAL)
@@ -92,7 +92,7 @@ int intents_recount(struct mover *m)
     struct build b = {0};
     struct counters *c = worker_counters(m->env->worker);
     struct store_unit *u = &m->unit->rec;
-    int r = walk(m, build_one, &b);
+    int r = walk(m->unit, build_one, &b);
     m->batches = b.last;
     if (r == 0 && b.err == 0) {
         c->moved += b.moved - u->moved; /* unsigned: a difference below zero comes out right */
@@ -100,6 +100,16 @@ int intents_recount(struct mover *m)
         u->moved = b.moved;
         u->bytes = b.bytes;
     }
+    if (r == 0)
+        r = b.err;
+    return r == 0 ? 0 : mover_store_failed(m, r);
+}
+
+int intents_number(struct mover *m)
+{
+    struct build b = {0};
+    int r = walk(m->unit, build_one, &b);
+    m->batches = b.last;
     if (r == 0)
         r = b.err;
     return r == 0 ? 0 : mover_store_failed(m, r);
@@ -126,11 +136,9 @@ static bool revive_one(struct slice key, struct slice value, void *arg)
     return true;
 }
 
-int intents_revive(struct mover *m, struct store_batch *b)
+int intents_revive(struct unit *u, struct store_batch *b)
 {
     struct revive v = {.out = b};
-    int r = walk(m, revive_one, &v);
-    if (r == 0)
-        r = v.err;
-    return r == 0 ? 0 : mover_store_failed(m, r);
+    int r = walk(u, revive_one, &v);
+    return r == 0 ? v.err : r;
 }

@@ -7,6 +7,7 @@ libmove_a_SOURCES = \
 	src/move/conn.h \
 	src/move/copy.c \
 	src/move/intents.c \
+	src/move/look.c \
 	src/move/match.c \
 	src/move/mirror.c \
 	src/move/mirror_plan.c \

@@ -110,7 +110,7 @@ static void ask_new(struct mover *m, uint32_t floor)
 {
     if (!m->selected) {
         imapc_begin(m->new.imap);
-        imapc_puts(m->new.imap, "SELECT ");
+        imapc_puts(m->new.imap, m->look ? "EXAMINE " : "SELECT ");
         imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
         imapc_end(m->new.imap);
         m->selected = true;
@@ -409,13 +409,35 @@ int match_taken_back(struct mover *m)
     return 0;
 }
 
+static int settle_stragglers(struct mover *m)
+{
+    struct match *x = &m->match;
+    struct pairing p = {0};
+    struct look_found f = {0};
+    for (size_t i = 0; i < x->n; i++)
+        for (uint32_t k = 0; k < x->intents[i].n; k++) {
+            const struct intent_msg *msg = &x->intents[i].msgs[k];
+            const struct match_key *old = find_uid(&x->old, msg->old_uid);
+            f.v = mem_grow(f.v, f.n + 1, sizeof(*f.v));
+            f.v[f.n].old_uid = msg->old_uid;
+            f.v[f.n].on_old = old != NULL;
+            f.v[f.n].on_new = pair(x, &p, msg, old) != NULL;
+            f.v[f.n++].left = left_has(&x->left, msg->old_uid);
+        }
+    int r = look_match(m, &f);
+    free(f.v);
+    return r;
+}
+
 int match_settle(struct mover *m)
 {
     struct match *x = &m->match;
     int r = 0;
     sort_list(&x->old, 0);
     sort_list(&x->new, x->floor);
-    if (x->ghosts)
+    if (m->look)
+        r = settle_stragglers(m);
+    else if (x->ghosts)
         r = settle_ghosts(m);
     else
         settle_sent(m);

@@ -17,6 +17,9 @@ struct accounts {
     struct list queue;    /* units that wait for a free mover, by struct unit.queued */
     unsigned movers;      /* running */
     struct task task;     /* starts queued movers, frees accounts nobody needs */
+    struct list looks;    /* units whose old mailbox is to be looked at, by struct unit.queued */
+    struct timer look_timer;
+    uint64_t look_rest_ms; /* no look begins before: the old host was away */
     struct list released; /* accounts without users, by struct account.released */
 };
 
@@ -36,6 +39,7 @@ struct account {
     struct err mirror_err;
     unsigned movers;       /* running or queued for this account */
     unsigned running;      /* of these: each is one connection to either host under the person's name */
+    unsigned looks;        /* of the running ones: at stragglers */
     struct list released;  /* on accounts.released while unused */
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
 };
@@ -45,7 +49,10 @@ struct unit {
     struct store_unit rec;
     struct mover *mover; /* while it runs */
     struct list queued;
-    bool in_queue;
+    bool in_queue; /* for a copy */
+    bool in_looks; /* for a look */
+    bool looking;  /* the mover only looks for stragglers */
+    uint32_t stuck_uid, stuck; /* the straggler that old lists and does not send, and how often it did not */
     uint64_t done, total; /* progress */
     struct err err; /* of the last failure in this process */
     struct uidmap map;
@@ -80,8 +87,16 @@ void unit_open_folder(struct unit *u);
 void unit_close_count(struct unit *u);
 void accounts_run_queue(struct accounts *all);
 
+/* ---- look.c ---- */
+void looks_run(struct accounts *all); /* starts those that may run now */
+void looks_tick(struct accounts *all); /* looks at INBOX of who is signed in, from time to time */
+void unit_look_ended(struct unit *u);
+void unit_look_done(struct unit *u, int result, uint64_t found, const struct err *e);
+
 /* ---- rest.c ---- */
 void rest_begin(struct unit *u, bool progressed);
+/* Nothing failed, but it need not be looked at again so soon. */
+void rest_look(struct unit *u);
 bool rest_lasts(const struct unit *u);
 void rest_end(struct unit *u);
 void rests_free(struct hash **rests);
@@ -95,6 +110,10 @@ int names_choose_new(struct account *a, struct slice view_name, struct buf *out)
 /* ---- mirror.c ---- */
 struct mirror *mirror_start(struct account *a);
 void mirror_abort(struct mirror **m);
+
+/* ---- intents.c ---- */
+/* The new host's UIDs of all that was sent mean nothing any more: what of it is there, and under which? 0 or the store's error. */
+int intents_revive(struct unit *u, struct store_batch *b) MUST_USE;
 
 /* ---- mover.c ---- */
 struct mover *mover_start(struct unit *u);

@@ -39,7 +39,7 @@ void store_barrier(struct mover *m)
 
 static const char *phase_name(enum mover_phase p)
 {
-    static const char *const names[] = {"sign_in", "open",    "quiet", "match", "seek", "copy",   "noop",
+    static const char *const names[] = {"sign_in", "look", "open",    "quiet", "match", "seek", "copy",   "noop",
                                         "select",  "compare", "tidy",  "last", "switch", "over"};
     return names[p];
 }
@@ -64,6 +64,7 @@ static void sign_in(struct mover *m)
     mover_enter(m, MV_SIGN_IN);
     if (conn_open(&m->old, m->env, &m->task, &s->old_imap, m->env->tls_old, buf_slice(&a->login),
                   &a->password) != 0 ||
+        m->look || /* most often there is nothing to do on new */
         conn_open(&m->new, m->env, &m->task, &s->new_imap, m->env->tls_new, buf_slice(&a->login),
                   &a->password) != 0)
         task_wake(&m->task);
@@ -80,7 +81,9 @@ struct mover *mover_start(struct unit *u)
     m->began_ms = worker_now_ms(m->env->worker);
     task_init(&m->task, m->env->worker, mover_step);
     timer_init(&m->quiet.timer, &m->task);
-    unit_enter(u, UNIT_COPYING);
+    m->look = u->looking;
+    if (!m->look)
+        unit_enter(u, UNIT_COPYING);
     sign_in(m);
     return m;
 }
@@ -114,9 +117,11 @@ static void over(struct mover *m, int result)
 {
     struct unit *u = m->unit;
     struct err e = m->err;
+    bool look = m->look;
+    uint64_t moved = m->moved;
     let_go(m);
     task_stop(&m->task);
-    if (result != 0) {
+    if (result != 0 && !look) {
         unit_enter(u, UNIT_UNTOUCHED);
         unit_set_reason(u, e.text);
         struct store_batch *b = account_batch(m->account);
@@ -124,9 +129,11 @@ static void over(struct mover *m, int result)
         store_submit(&b, NULL);
     }
     free(m->nuls);
-    bool progressed = m->moved > 0;
     free(m);
-    unit_mover_done(u, result, progressed, &e);
+    if (look)
+        unit_look_done(u, result, moved, &e);
+    else
+        unit_mover_done(u, result, moved > 0, &e);
 }
 
 /* A host that went away in the middle is tried again from what is committed, a few times. */
@@ -140,7 +147,7 @@ static void failed(struct mover *m)
         sign_in(m);
         return;
     }
-    if (!lost || !worth || m->phase == MV_SIGN_IN || m->phase == MV_SWITCH) {
+    if (!lost || !worth || m->look || m->phase == MV_SIGN_IN || m->phase == MV_SWITCH) {
         over(m, m->err.code);
         return;
     }
@@ -186,6 +193,12 @@ static void sought(struct mover *m)
     struct counters *c = worker_counters(m->env->worker);
     uint64_t settled = u->moved + u->left_behind + u->vanished;
     uint32_t first = m->seek_lo, rest = m->old.exists - first + 1;
+    if (m->look) {
+        if (rest > 0)
+            copy_begin(m, first, m->old.exists);
+        mover_enter(m, rest > 0 ? MV_COPY : MV_OVER);
+        return;
+    }
     c->found += settled + rest - u->found;
     u->found = settled + rest;
     m->unit->done = settled;
@@ -253,6 +266,7 @@ static int on_tagged(struct mover *m, struct conn *c)
     if (conn_code_is(c, "ALREADYEXISTS")) /* a delivery makes INBOX in this moment: soon it opens */
         return conn_refused(c, &m->err, SCOPE_HOST, "the mailbox is just being made");
     switch (m->phase) {
+    case MV_LOOK:
     case MV_OPEN:
     case MV_SELECT:
         return conn_refused(c, &m->err, SCOPE_UNIT,
@@ -381,16 +395,27 @@ static int advance_copy(struct mover *m)
     return r;
 }
 
+static void advance_sign_in(struct mover *m)
+{
+    if (m->look && m->old_ready && m->new.imap == NULL)
+        look_begin(m);
+    else if (m->look && m->old_ready && m->new_ready)
+        look_open(m);
+    else if (m->old_ready && m->new_ready)
+        open_begin(m);
+}
+
 static int advance_idle(struct mover *m)
 {
     int r = 0;
     switch (m->phase) {
     case MV_SIGN_IN:
-        if (m->old_ready && m->new_ready)
-            open_begin(m);
+        advance_sign_in(m);
         return 0;
+    case MV_LOOK:
+        return look_examined(m);
     case MV_OPEN:
-        return m->opened ? enter_quiet(m) : open_done(m);
+        return m->opened ? enter_quiet(m) : m->look ? look_opened(m) : open_done(m);
     case MV_QUIET:
         return quiet_waits(m) || !quiet_over(m) ? 0 : enter_match(m);
     case MV_MATCH:
@@ -405,7 +430,7 @@ static int advance_idle(struct mover *m)
         }
         return r;
     case MV_NOOP:
-        if (!m->uidplus)
+        if (!m->uidplus && !m->look) /* where a straggler stands need not be known */
             return enter_match(m);
         enter_seek(m);
         return 0;
@@ -449,6 +474,8 @@ static int advance(struct mover *m, bool *moved)
         r = advance_idle(m);
     }
     bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY || quiet_waits(m);
+    if (m->phase == MV_OVER)
+        return 0;
     *moved = m->phase != before || (!waits && m->old_due + m->new_due == 0 && !m->wait.pending);
     return r;
 }
@@ -480,9 +507,19 @@ static void mover_step(struct task *t)
         if (r == 0)
             r = pump(m, &m->old, &again);
         bool moved = false;
-        if (r == 0)
+        if (r == 0 && m->phase != MV_OVER)
             r = advance(m, &moved);
         again = again || moved;
+        if (r == 0 && m->phase == MV_OVER) { /* a look is */
+            if (m->wait.pending)
+                return;
+            if (m->wait.result != 0)
+                r = mover_store_failed(m, m->wait.result);
+            conn_close(&m->old);
+            conn_close(&m->new);
+            over(m, r);
+            return;
+        }
     }
     if (r != 0)
         failed(m);

@@ -11,6 +11,7 @@
 
 enum mover_phase {
     MV_SIGN_IN, /* both connections */
+    MV_LOOK,    /* for stragglers: EXAMINE on old, before new is bothered */
     MV_OPEN,    /* EXAMINE on old, STATUS on new */
     MV_QUIET,   /* until nothing more of a broken-off copy arrives on new */
     MV_MATCH,   /* intents that were not confirmed: what of them is on new? */
@@ -169,6 +170,8 @@ struct mover {
     struct store_wait wait;
     struct err err;
     unsigned restarts;
+    bool look;       /* at stragglers, see look.c */
+    bool headroom_told;
     bool progressed; /* since the last restart */
     bool again;      /* begin anew without counting it: see found_nul */
     bool renumbered; /* the old mailbox has another UIDVALIDITY: what was copied is taken back first */
@@ -204,9 +207,29 @@ void store_barrier(struct mover *m);
 
 /* open.c: EXAMINE and STATUS, their replies, and when both are there */
 void open_begin(struct mover *m);
+void open_learn_caps(struct mover *m);
+void open_ask_old(struct mover *m);
+void open_ask_new(struct mover *m);
 int open_done(struct mover *m) MUST_USE;
 /* Takes back what is recorded; the batch is the caller's. */
 void open_forget(struct mover *m, struct store_batch *b);
+
+/* look.c: when old is signed in and EXAMINE answered; when new is, and STATUS; what of a batch is done */
+void look_begin(struct mover *m);
+int look_examined(struct mover *m) MUST_USE;
+void look_open(struct mover *m);
+int look_opened(struct mover *m) MUST_USE;
+void look_settle(struct mover *m, struct batch *b);
+int look_stuck(struct mover *m, struct copy_msg *g, const char *flags) MUST_USE;
+/* The stragglers that were on their way, in the order in which they were sent. */
+struct look_found {
+    struct {
+        uint32_t old_uid;
+        bool on_old, on_new, left;
+    } *v;
+    size_t n;
+};
+int look_match(struct mover *m, struct look_found *f) MUST_USE;
 
 /* quiet.c: waits where an intent is not confirmed */
 int quiet_begin(struct mover *m, bool *needed) MUST_USE;
@@ -298,7 +321,7 @@ void intents_free(struct store_intent **v, size_t n);
 int intents_map(struct mover *m, struct uidmap *map) MUST_USE;
 /* Sets the number of the last intent, and how many messages and bytes are recorded as moved. */
 int intents_recount(struct mover *m) MUST_USE;
-/* The new host's UIDs of all that was sent mean nothing any more: what of it is there, and under which? */
-int intents_revive(struct mover *m, struct store_batch *b) MUST_USE;
+/* Only the number of the last intent. */
+int intents_number(struct mover *m) MUST_USE;
 
 #endif

@@ -3,22 +3,37 @@
  */
 #include "move/mover_priv.h"
 
-void open_begin(struct mover *m)
+void open_learn_caps(struct mover *m)
 {
-    mover_enter(m, MV_OPEN);
     m->can_expunge = (imapc_caps(m->new.imap) & CAP_BIT(UIDPLUS)) != 0;
     m->uidplus = m->can_expunge && !m->untold;
     m->multi = (imapc_caps(m->new.imap) & CAP_BIT(MULTIAPPEND)) != 0 &&
                (imapc_caps(m->new.imap) & CAP_BIT(LITERAL_PLUS)) != 0;
+}
+
+void open_ask_old(struct mover *m)
+{
     imapc_begin(m->old.imap);
     imapc_puts(m->old.imap, "EXAMINE ");
     imapc_put_string(m->old.imap, slice_str(m->unit->rec.old_name));
     imapc_end(m->old.imap);
+}
+
+void open_ask_new(struct mover *m)
+{
     imapc_begin(m->new.imap);
     imapc_puts(m->new.imap, "STATUS ");
     imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
     imapc_puts(m->new.imap, " (UIDNEXT UIDVALIDITY)");
     imapc_end(m->new.imap);
+}
+
+void open_begin(struct mover *m)
+{
+    mover_enter(m, MV_OPEN);
+    open_learn_caps(m);
+    open_ask_old(m);
+    open_ask_new(m);
     m->old_due = m->new_due = 1;
     m->opened = false;
     store_barrier(m); /* what was written before is read now */
@@ -68,7 +83,8 @@ static int revive(struct mover *m, struct store_batch *b)
     c->bytes_moved -= u->bytes;
     u->moved = u->bytes = 0;
     m->revived = true;
-    return intents_revive(m, b);
+    int r = intents_revive(m->unit, b);
+    return r == 0 ? 0 : mover_store_failed(m, r);
 }
 
 int open_done(struct mover *m)

@@ -1,5 +1,5 @@
 /*
- * How long a mailbox rests after a copy of it failed: twice as long each time.
+ * How long a mailbox rests after a copy of it, or a look for stragglers, failed: twice as long each time.
  *
  * Kept beside the accounts and not in their units, since an account is forgotten as soon as nobody is signed in, and clients that
  * come and go every second would otherwise start a copy each time. Rejected: keeping it in the store (a restart of the
@@ -23,19 +23,32 @@ static struct rest *find(const struct unit *u)
     return r;
 }
 
-void rest_begin(struct unit *u, bool progressed)
+static struct rest *make(struct unit *u)
 {
-    struct accounts *all = u->account->all;
     struct rest *r = find(u);
-    uint64_t ms = (uint64_t)all->env->settings->retry_seconds * 1000;
-    uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
     if (r == NULL) {
         struct buf key = {0};
         r = mem_alloc(sizeof(*r));
         store_key_unit(&key, u->rec.account, u->rec.id);
-        hash_put(all->rests, buf_slice(&key), r);
+        hash_put(u->account->all->rests, buf_slice(&key), r);
         buf_free(&key);
     }
+    return r;
+}
+
+void rest_look(struct unit *u)
+{
+    const struct env *env = u->account->all->env;
+    *make(u) = (struct rest){.until_ms = worker_now_ms(env->worker) +
+                                         (uint64_t)env->settings->look_seconds * 1000};
+}
+
+void rest_begin(struct unit *u, bool progressed)
+{
+    struct accounts *all = u->account->all;
+    struct rest *r = make(u);
+    uint64_t ms = (uint64_t)all->env->settings->retry_seconds * 1000;
+    uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
     r->failures = progressed ? 1 : r->failures + 1;
     for (unsigned i = 1; i < r->failures && ms < most; i++)
         ms = ms * 2 < most ? ms * 2 : most;

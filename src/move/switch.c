@@ -107,6 +107,7 @@ int switch_begin(struct mover *m)
         moved.state = UNIT_MOVED;
         settle_counts(m, &moved);
         moved.home = HOME_NEW;
+        moved.straggler_uid = moved.copied_to;
         moved.view_uidvalidity = validity_of(m);
         put_modseqs(m, &moved);
         moved.found = moved.moved + moved.left_behind + moved.vanished;
@@ -136,6 +137,7 @@ void switch_done(struct mover *m)
     u->rec.view_uidvalidity = validity_of(m);
     put_modseqs(m, &u->rec);
     u->rec.home = HOME_NEW;
+    u->rec.straggler_uid = u->rec.copied_to;
     u->rec.finished = clock_real_us() / 1000000;
     unit_set_reason(u, "");
     unit_enter(u, UNIT_MOVED);

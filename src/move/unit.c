@@ -197,13 +197,15 @@ void accounts_run_queue(struct accounts *all)
 
 void unit_stop(struct unit *u)
 {
-    if (u->in_queue) {
+    if (u->in_queue || u->in_looks) {
         list_remove(&u->queued);
-        u->in_queue = false;
+        u->in_queue = u->in_looks = false;
         u->account->movers--;
     }
     if (u->mover != NULL) {
         mover_abort(&u->mover);
+        if (u->looking)
+            unit_look_ended(u);
         u->account->all->movers--;
         u->account->running--;
         u->account->movers--;
@@ -347,6 +349,8 @@ int unit_check_uidvalidity(struct unit *u, uint32_t new_uidvalidity)
         u->map_loaded = true;
         r->old_modseq = r->new_modseq = 0; /* of numbers that nobody knows any more; the shift stays, so they only grow */
         put_identity(b, u);
+        if (intents_revive(u, b) != 0) /* of stragglers on their way; the next look tells that it cannot read them */
+            counters_of(u)->errors++;
         result = E_CORRUPT;
         counters_of(u)->errors++;
         log_event(log_of(u), LOG_WARN, "uidvalidity_changed", log_s("account", u->account->rec.name),

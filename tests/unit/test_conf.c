@@ -76,6 +76,7 @@ static void defaults(void **state)
     assert_string_equal(s->spool_path, "/var/lib/wherry/spool");
     assert_int_equal(s->message_bytes, 256u << 20);
     assert_int_equal(s->progress_seconds, 5);
+    assert_int_equal(s->grace_seconds, 7 * 86400);
     assert_int_equal(s->log_level, LOG_INFO);
     assert_null(s->default_domain);
     assert_true(strlen(s->hostname) > 0);
@@ -105,7 +106,8 @@ static void all_sections(void **state)
         "log    { format = \"json\"  level = \"debug\" }\n"
         "limits { message_bytes = 1G line_bytes = 4096 }\n"
         "limits { max_errors = 7 }\n"
-        "copy   { special_use = {\"sent=Gesendete Objekte\", \"NONE=Entw\xc3\xbcrfe\"} }\n",
+        "copy   { special_use = {\"sent=Gesendete Objekte\", \"NONE=Entw\xc3\xbcrfe\"} }\n"
+        "copy   { grace = \"36h\" }\n",
         p->secret, p->secret, p->secret, p->secret);
     int rc = load(p, text, &s, &r);
     assert_string_equal(buf_cstr(&r.errors), "");
@@ -128,6 +130,7 @@ static void all_sections(void **state)
     assert_int_equal(s->message_bytes, 1u << 30);
     assert_int_equal(s->line_bytes, 4096);
     assert_int_equal(s->max_errors, 7);
+    assert_int_equal(s->grace_seconds, 36 * 3600);
     conf_settings_free(&s);
     conf_report_free(&r);
 }
@@ -159,6 +162,10 @@ static const struct wrong wrongs[] = {
     {BASE "limits { max_errors = 1001 }\n", 4,
      "limits.max_errors = \"1001\": must be between 1 and 1000"},
     {BASE "limits { max_errors = -1 }\n", 4, "limits.max_errors = \"-1\": must be a whole number"},
+    {BASE "copy { grace = \"8x\" }\n", 4, "copy.grace = \"8x\": must be a number of seconds, or one with s, m, h, d or w behind it"},
+    {BASE "copy { grace = d }\n", 4, "copy.grace = \"d\": must be a number of seconds, or one with s, m, h, d or w behind it"},
+    {BASE "copy { grace = 53w }\n", 4, "copy.grace = \"53w\": must be between 0 and 31536000 seconds"},
+    {BASE "copy { grace = 99999999999999999999d }\n", 4, "copy.grace = \"99999999999999999999d\": must be a number of seconds, or one with s, m, h, d or w behind it"},
     {BASE "limits { max_errors = 1K }\n", 4, "limits.max_errors = \"1K\": must be a whole number"},
     {BASE "limits { line_bytes = K }\n", 4,
      "limits.line_bytes = \"K\": must be a number of bytes (K, M or G may follow)"},

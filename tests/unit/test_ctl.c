@@ -84,6 +84,7 @@ static void fill_alice(struct store_batch *b)
                                     .moved = 97,
                                     .left_behind = 2,
                                     .vanished = 1,
+                                    .stragglers = 3,
                                     .bytes = 1572864});
     put_unit(b, (struct store_unit){.account = 1,
                                     .id = 2,
@@ -237,7 +238,8 @@ static void status_text(void **state)
           "mailboxes  4: 2 moved, 1 being copied, 1 untouched, 1 with a failure\n"
           "           besides: 1 made on the new host, 1 deleted\n"
           "messages   149 found = 126 moved + 2 left behind + 1 vanished + 20 to copy\n"
-          "bytes      1.5 MiB moved\n\n"
+          "bytes      1.5 MiB moved\n"
+        "late       3 that reached the old host after the move\n\n"
           "alice@example.org [#########.........]  50 %  1 of 3 mailboxes, 121 messages, 2 left "
           "behind, 1 with a failure\n"
           "bob@example.org   [##################] 100 %  1 of 1 mailbox, 5 messages\n\n"
@@ -254,7 +256,7 @@ static void account_text(void **state)
         "1 of 3 mailboxes moved; messages: 144 found = 121 moved + 2 left behind + 1 vanished + 20 "
         "to copy\n\n"
         "mailbox   state        found    moved   left vanished  bytes\n"
-        "INBOX     moved          100       97      2        1  1.5 MiB\n"
+        "INBOX     moved          100       97      2        1  1.5 MiB  + 3 late\n"
         "Archive   untouched\n"
         "Entw\xc3\xbcrfe  copying         40       20      0        0  1000 B\n"
         "    try 3 failed: old host: ?[31mtimeout\n"
@@ -289,7 +291,7 @@ static void json_output(void **state)
                               "\"untouched\":1,\"copying\":1,\"switching\":0,\"moved\":2,"));
     assert_non_null(strstr(s,
                            "\"messages\":{\"found\":149,\"moved\":126,\"left_behind\":2,"
-                           "\"vanished\":1,\"to_copy\":20},\"bytes\":1574364,\"complete\":false"));
+                           "\"vanished\":1,\"to_copy\":20},\"stragglers\":3,\"bytes\":1574364,\"complete\":false"));
     buf_free(&out);
     run(p, ACCOUNT, "alice@example.org", true, &out);
     s = buf_cstr(&out);

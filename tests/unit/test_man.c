@@ -69,7 +69,7 @@ static void check_entry(const struct conf_option *o, const char *entry)
     else
         buf_puts(&want, o->type == CONF_NUMBER ? "Default " : "No default");
     must_say(o, entry, buf_cstr(&want));
-    if (o->type == CONF_NUMBER || o->type == CONF_SIZE) {
+    if (o->type == CONF_NUMBER || o->type == CONF_SIZE || o->type == CONF_DURATION) {
         buf_clear(&want);
         buf_puts(&want, "from ");
         put_bound(&want, o, o->min);

@@ -21,6 +21,7 @@
     X(moved, "messages moved")                                                                     \
     X(left_behind, "messages that the new host refused, kept in the spool")                        \
     X(vanished, "messages that vanished from the old host while being copied")                     \
+    X(stragglers, "messages that reached the old host after the move and were brought over")      \
     X(bytes_moved, "message bytes moved")                                                          \
     X(bytes_to_clients, "bytes sent to clients")                                                   \
     X(bytes_from_clients, "bytes received from clients")                                           \

@@ -69,6 +69,8 @@ struct settings {
     unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
     unsigned settle_seconds; /* the new host's mailbox must have been still so long before a broken copy goes on */
     unsigned retry_seconds;     /* a failed copy rests at least that long before the next touch tries again */
+    unsigned grace_seconds;     /* after the switch the old mailbox is looked at for stragglers that long; 0: never */
+    unsigned look_seconds;      /* between two looks at one mailbox, at least */
 };
 
 #endif

@@ -26,6 +26,7 @@ enum conf_type {
     CONF_USES,      /* list of "use=mailbox name" */
     CONF_NUMBER,    /* min to max; the field is of 2, 4 or 8 bytes */
     CONF_SIZE,      /* as CONF_NUMBER, in bytes, K M and G (powers of 1024) may follow */
+    CONF_DURATION,  /* as CONF_NUMBER, in seconds, s m h d and w may follow */
     CONF_BOOL,      /* yes no, true false, on off */
     CONF_WORD       /* one of words; the field is an enum with their numbers */
 };
@@ -35,7 +36,7 @@ struct conf_option {
     enum conf_type type;
     size_t offset, size; /* of the field in struct settings */
     const char *def;     /* as one would write it; NULL: not set (strings), none (lists) */
-    uint64_t min, max;   /* CONF_NUMBER and CONF_SIZE */
+    uint64_t min, max;   /* CONF_NUMBER, CONF_SIZE and CONF_DURATION */
     const char *const *words; /* CONF_WORD, NULL at the end */
     bool reloadable;
     const char *help;

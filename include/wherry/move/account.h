@@ -95,6 +95,11 @@ void account_renamed(struct account *a, struct slice from_view, struct slice to_
  */
 enum readiness unit_touch(struct unit *u, struct account_user *user, struct err *e);
 void unit_progress(const struct unit *u, uint64_t *done, uint64_t *total);
+/*
+ * Have a look, in the background, at what reached the old mailbox of a moved unit since, and bring it over: nothing happens when
+ * grace is over, or when it was done within look_seconds. Failures are nobody's but the log's.
+ */
+void unit_look(struct unit *u);
 /* The UID map of a unit whose home is new; NULL with *e on a store error. Borrowed as long as the account is attached. */
 const struct uidmap *unit_map(struct unit *u, struct err *e);
 /*
