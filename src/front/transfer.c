@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { MAX_MESSAGES = 100000, MAX_TEXT = 16 * 1024 * 1024 };
+enum { QUIET_MS = 1000 /* before the first line that tells how far it is */ };
 
 enum transfer_phase {
     TR_LIST,   /* the source lists, the destination is entered */
@@ -643,6 +644,7 @@ bool transfer_run(struct session *s)
     imap_fetch_init(&t->fetch);
     buf_putc(&t->text, '\0');
     s->errors = 0;
+    timer_start(&s->beat, QUIET_MS);
     fly(s, &row_list,
         imapc_command(c, "%sFETCH %.*s (UID FLAGS INTERNALDATE)", (s->row->flags & CF_UID) != 0 ? "UID " : "",
                       (int)(space != NULL ? (size_t)(space - text.p) : text.n), (const char *)text.p));

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from peers import Client, Gone, Host, literal  # noqa: E402
+from runner import run  # noqa: E402
 
 NEW = b'IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ UIDPLUS IDLE UNSELECT MOVE ESEARCH SORT NAMESPACE ID CONDSTORE OBJECTID'
 OLD = b'IMAP4rev1 AUTH=PLAIN SASL-IR NAMESPACE'
@@ -584,41 +584,5 @@ def test_client_syntax(w):
     assert c.cmd(b'ENABLE CONDSTORE')[1].startswith(b'OK')
 
 
-def tests(words):
-    found = [(n[5:], f) for n, f in globals().items() if n.startswith('test_')]
-    return [x for x in found if not words or any(y in x[0] for y in words)]
-
-
-def main(argv):
-    binary, words = './wherryd', []
-    while argv:
-        if argv[0] == '--bin':
-            binary = argv[1] + '/wherryd'
-        elif argv[0] == '-k':
-            words.append(argv[1])
-        else:
-            sys.exit(__doc__)
-        argv = argv[2:]
-    failed = 0
-    w = World(binary)
-    w.binary = binary
-    for name, test in tests(words):
-        try:
-            test(w)
-            print('ok     %s' % name, flush=True)
-        except Exception:  # whatever it is, the test has failed
-            failed += 1
-            print('FAILED %s\n%s' % (name, traceback.format_exc()), flush=True)
-    if failed:
-        print('\n'.join(x[:250] for x in w.logged().splitlines()[-60:]))
-    try:
-        w.stop()
-    except AssertionError as e:
-        failed += 1
-        print('FAILED at the end\n%s' % e)
-    print('%d failed' % failed)
-    return failed != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(globals(), World, sys.argv[1:], __doc__))

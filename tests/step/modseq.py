@@ -7,12 +7,12 @@ Run in the build folder (make check does), or with --bin DIR [-k WORD].
 import os
 import re
 import sys
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from boxes import MailHost  # noqa: E402
 from front import OLD, V, World  # noqa: E402
+from runner import run  # noqa: E402
 
 NEW = (b'IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ UIDPLUS IDLE UNSELECT MOVE ESEARCH SORT NAMESPACE ENABLE CONDSTORE QRESYNC '
        b'SEARCHRES')
@@ -317,38 +317,9 @@ class Modseqs(World):
         self.binary = binary
 
 
-def main(argv):
-    binary, words = './wherryd', []
-    while argv:
-        if argv[0] == '--bin':
-            binary = argv[1] + '/wherryd'
-        elif argv[0] == '-k':
-            words.append(argv[1])
-        else:
-            sys.exit(__doc__)
-        argv = argv[2:]
-    failed = 0
-    w = Modseqs(binary)
-    for name, test in [(n[5:], f) for n, f in globals().items() if n.startswith('test_')]:
-        if words and not any(x in name for x in words):
-            continue
-        w.old.caps = OLD + b' CONDSTORE' if name != 'status_where_old_has_none' else OLD
-        try:
-            test(w)
-            print('ok     %s' % name, flush=True)
-        except Exception:  # whatever it is, the test has failed
-            failed += 1
-            print('FAILED %s\n%s' % (name, traceback.format_exc()), flush=True)
-    if failed:
-        print('\n'.join(x[:250] for x in w.logged().splitlines()[-40:]))
-    try:
-        w.stop()
-    except AssertionError as e:
-        failed += 1
-        print('FAILED at the end\n%s' % e)
-    print('%d failed' % failed)
-    return failed != 0
+def caps_of(w, name):
+    w.old.caps = OLD + b' CONDSTORE' if name != 'status_where_old_has_none' else OLD
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(globals(), Modseqs, sys.argv[1:], __doc__, caps_of))

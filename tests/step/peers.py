@@ -67,7 +67,9 @@ def literal(data):
 
 
 class Host:
-    """validity and next are those of every mailbox; caps its capabilities; sep its separator, prefix its namespace."""
+    """validity and next are those of every mailbox; caps its capabilities; sep its separator, prefix its namespace, shared a second one."""
+
+    shared = None
 
     def __init__(self, caps, validity, uidnext, sep, prefix='', slow=False):
         self.caps, self.validity, self.next = caps, validity, uidnext
@@ -204,7 +206,9 @@ class Served:
         return self.user in self.host.users
 
     def do_namespace(self, _, __):
-        self.send(b'* NAMESPACE (("%s" "%s")) NIL NIL\r\n' % (self.host.prefix.encode(), self.host.sep.encode()))
+        sep = self.host.sep.encode()
+        shared = b'(("%s" "%s"))' % (self.host.shared.encode(), sep) if self.host.shared else b'NIL'
+        self.send(b'* NAMESPACE (("%s" "%s")) NIL %s\r\n' % (self.host.prefix.encode(), sep, shared))
 
     def do_list(self, _, text):
         names = self.script.boxes if not text.endswith(b'""') else ['']

@@ -9,11 +9,11 @@ import os
 import re
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import front  # noqa: E402
+from runner import run  # noqa: E402
 from smtp_peers import ALL, SmtpClient, SmtpHost  # noqa: E402
 
 MORE = '''listen { submission = {"127.0.0.1:%d"} }
@@ -423,39 +423,9 @@ def test_drain(w):
     other.stop()
 
 
-def main(argv, tests):
-    binary, words = './wherryd', []
-    while argv:
-        if argv[0] == '--bin':
-            binary = argv[1] + '/wherryd'
-        elif argv[0] == '-k':
-            words.append(argv[1])
-        else:
-            sys.exit(__doc__)
-        argv = argv[2:]
-    failed = 0
-    w = World(binary)
-    w.binary = binary
-    for name, test in [(n[5:], f) for n, f in tests.items() if n.startswith('test_')]:
-        if words and not any(x in name for x in words):
-            continue
-        w.smtp.reset()
-        try:
-            test(w)
-            print('ok     %s' % name, flush=True)
-        except Exception:  # whatever it is, the test has failed
-            failed += 1
-            print('FAILED %s\n%s' % (name, traceback.format_exc()), flush=True)
-    if failed:
-        print('\n'.join(x[:250] for x in w.logged().splitlines()[-60:]))
-    try:
-        w.stop()
-    except AssertionError as e:
-        failed += 1
-        print('FAILED at the end\n%s' % e)
-    print('%d failed' % failed)
-    return failed != 0
+def anew(w, _):
+    w.smtp.reset()
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:], globals()))
+    sys.exit(run(globals(), World, sys.argv[1:], __doc__, anew))

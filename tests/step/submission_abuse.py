@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import submission  # noqa: E402
 from peers import Gone  # noqa: E402
+from runner import run  # noqa: E402
 from smtp_peers import ALL, SmtpClient  # noqa: E402
 from submission import MORE, World, auth, ready  # noqa: E402
 
@@ -271,4 +272,4 @@ def test_storm(w):
 
 
 if __name__ == '__main__':
-    sys.exit(submission.main(sys.argv[1:], globals()))
+    sys.exit(run(globals(), World, sys.argv[1:], __doc__, submission.anew))

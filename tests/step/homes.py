@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""COPY and MOVE between scripted hosts: messages and replies that real ones do not have.
+
+Run in the build folder (make check does), or with --bin DIR [-k WORD].
+"""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from boxes import MailHost  # noqa: E402
+from front import MORE, NEW, OLD, World  # noqa: E402
+from peers import literal  # noqa: E402
+from runner import run  # noqa: E402
+
+MULTI = NEW + b' MULTIAPPEND'
+
+
+class Homes(World):
+    def __init__(self, binary):
+        super().__init__(binary, MULTI, host=MailHost, more=MORE)
+        self.old.caps = OLD + b' UIDPLUS UNSELECT LITERAL+'
+        self.old.shared = 'Public.'
+
+
+def scene(w, *bodies):
+    """(client in Public.News of old, script of old, script of new); INBOX is at home on new."""
+    user, old, new = w.person()
+    old.boxes.append('Public.News')
+    old.mail['Public.News'] = type(old.box())(4444)
+    for body in bodies or (b'Subject: a\r\n\r\none\r\n', b'Subject: b\r\n\r\ntwo\r\n', b'Subject: c\r\n\r\nthree\r\n'):
+        old.box('Public.News').add(body, b'\\Seen')
+    c = w.client(user)
+    c.ok(b'SELECT INBOX')
+    c.ok(b'SELECT Public.News')
+    return c, old, new
+
+
+def test_plain(w):
+    c, old, new = scene(w)
+    _, reply = c.cmd(b'UID COPY 1:2 INBOX')
+    assert re.fullmatch(rb'OK \[COPYUID 1111 1:2 \d+:\d+\] Copied', reply), reply
+    assert new.box().bodies() == old.box('Public.News').bodies()[:2]
+    lines, reply = c.cmd(b'MOVE 3 INBOX')
+    assert reply == b'OK Moved', reply
+    assert re.fullmatch(rb'\* OK \[COPYUID 1111 3 \d+\] Moved', lines[0]) and b'* 3 EXPUNGE' in lines, lines
+    assert len(new.box().messages) == 3 and len(old.box('Public.News').messages) == 2
+
+
+def test_a_nul_in_it(w):
+    """Nothing is stored: IMAP's literals cannot carry it."""
+    c, old, new = scene(w, b'Subject: a\r\n\r\none\r\n', b'Subject: b\r\n\r\nt\0o\r\n')
+    for command in (b'UID COPY 1:2 INBOX', b'MOVE 1:2 INBOX'):
+        assert c.cmd(command)[1].startswith(b'NO [CANNOT] One of the messages holds a NUL')
+        assert not new.box().messages and len(old.box('Public.News').messages) == 2
+
+
+def test_an_empty_one(w):
+    c, old, new = scene(w, b'Subject: a\r\n\r\none\r\n', b'')
+    assert c.cmd(b'UID COPY 1:2 INBOX')[1].startswith(b'NO [CANNOT] One of the messages is empty')
+    assert not new.box().messages
+
+
+def test_gone_meanwhile(w):
+    """A message that is expunged between the list and its turn is passed over."""
+    c, old, new = scene(w)
+    box = old.box('Public.News')
+
+    def expunge(conn, tag, text):
+        del box.messages[1]
+        conn.catch_up()
+        conn.send(tag + b' OK done\r\n')
+    old.on(rb'UID FETCH 2 \(BODY', expunge)
+    lines, reply = c.cmd(b'UID COPY 1:3 INBOX')
+    assert re.fullmatch(rb'OK \[COPYUID 1111 1,3 \d+:\d+\] Copied', reply), reply
+    assert b'* 2 EXPUNGE' in lines, lines
+    assert [m.body for m in new.box().messages] == [m.body for m in box.messages]
+
+
+def test_news_while_it_lasts(w):
+    """What the source tells about other messages reaches the client."""
+    c, old, new = scene(w)
+    body = old.box('Public.News').messages[0].body
+
+    def chatty(conn, tag, text):
+        conn.send(b'* 3 FETCH (FLAGS (\\Flagged))\r\n* 4 EXISTS\r\n* 1 FETCH (BODY[] ' + literal(body) + b' UID 1)\r\n'
+                  b'* 2 FETCH (UID 2 FLAGS (\\Seen key))\r\n' + tag + b' OK done\r\n')
+    old.on(rb'UID FETCH 1 \(BODY', chatty)
+    lines, reply = c.cmd(b'UID COPY 1 INBOX')
+    assert reply.startswith(b'OK [COPYUID'), reply
+    assert lines == [b'* 3 FETCH (FLAGS (\\Flagged))', b'* 4 EXISTS', b'* 2 FETCH (UID 2 FLAGS (\\Seen key))'], lines
+    assert new.box().bodies() == [body]
+
+
+def test_source_sends_no_body(w):
+    c, old, new = scene(w)
+    old.on(rb'UID FETCH 2 \(BODY', b'* 2 FETCH (UID 2 BODY[] NIL)\r\n%T OK done\r\n')
+    _, reply = c.cmd(b'UID COPY 1:3 INBOX')
+    assert reply.startswith(b'OK [COPYUID 1111 1,3 '), reply
+    old.on(rb'UID FETCH 3 \(BODY', b'%T BAD no\r\n')
+    assert c.cmd(b'UID COPY 1:3 INBOX')[1].startswith(b'NO [UNAVAILABLE]')
+    assert len(new.box().messages) == 2
+
+
+def test_destination_refuses(w):
+    c, old, new = scene(w)
+    new.on(rb'APPEND', b'%T NO [OVERQUOTA] no room in INBOX\r\n')
+    assert c.cmd(b'UID COPY 1:2 INBOX')[1] == b'NO [OVERQUOTA] no room in INBOX'
+    lines, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+    assert reply.startswith(b'NO [OVERQUOTA]') and not lines, (lines, reply)
+    assert len(old.box('Public.News').messages) == 3
+    assert not [x for x in old.seen if x.startswith((b'UID STORE', b'UID EXPUNGE'))]
+
+
+def test_source_keeps_them(w):
+    """MOVE where the source takes no \\Deleted: what was stored goes again."""
+    c, old, new = scene(w)
+    old.on(rb'UID STORE', b'%T NO you may not\r\n')
+    lines, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+    assert reply.startswith(b'NO [CANNOT] The messages cannot be removed') and not lines, (lines, reply)
+    assert not new.box().messages and len(old.box('Public.News').messages) == 3
+
+
+def test_source_does_not_expunge(w):
+    """From there on nothing is taken back: better twice than not at all."""
+    c, old, new = scene(w)
+    old.on(rb'UID EXPUNGE', b'%T NO not now\r\n')
+    _, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+    assert reply == b'NO [CANNOT] The messages were copied, but could not be removed', reply
+    assert len(new.box().messages) == 2 and len(old.box('Public.News').messages) == 3
+
+
+def test_no_appenduid(w):
+    c, old, new = scene(w)
+    new.on(rb'APPEND', b'%T OK stored\r\n')
+    assert c.cmd(b'UID COPY 1:2 INBOX')[1] == b'OK Copied'
+
+
+if __name__ == '__main__':
+    sys.exit(run(globals(), Homes, sys.argv[1:], __doc__))
