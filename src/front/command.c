@@ -389,6 +389,7 @@ struct flight *command_flight(struct session *s, enum unit_home side, uint32_t i
     f->id = id;
     f->row = s->row;
     f->modseq = s->args.condstore;
+    f->append_limit = s->args.append_limit;
     memcpy(f->tag, s->cmd.tag.p, s->cmd.tag.n);
     if (s->args.names > 0) {
         buf_put_slice(&f->view_name, buf_slice(&s->args.view_name[s->args.names - 1]));

@@ -198,6 +198,8 @@ static enum door_answer check(struct door *d)
     if (e == NULL) {
         auth_cache_put(d->env->auth, login, &d->password, now(d));
         auth_note_success(d->env->auth, stream_peer(d->client), key);
+        if (d->imap != NULL)
+            d->env->old_append_limit = imap_caps_append_limit(imapc_caps_text(d->imap));
         imapc_close(&d->imap);
         smtpc_close(&d->smtp);
         d->state = DOOR_IDLE;

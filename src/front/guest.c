@@ -3,6 +3,7 @@
 #include "config.h"
 #include "front/caps.h"
 #include "front/session.h"
+#include "wherry/imap/caps.h"
 #include <string.h>
 
 bool session_plain_ok(const struct session *s)
@@ -10,11 +11,21 @@ bool session_plain_ok(const struct session *s)
     return door_plain_ok(s->env, s->client, s->secure);
 }
 
+/* Nothing that is over it would be taken in the end, wherever the mailbox is. */
+uint64_t session_append_limit(struct session *s)
+{
+    uint64_t n = session_settings(s)->message_bytes;
+    uint64_t host = imap_caps_append_limit(imapc_caps_text(s->new_));
+    if (host < n)
+        n = host;
+    return s->env->old_append_limit != 0 && s->env->old_append_limit < n ? s->env->old_append_limit : n;
+}
+
 void session_put_capability(struct session *s, struct buf *out)
 {
     buf_puts(out, "CAPABILITY ");
     if (s->account != NULL && s->new_ != NULL)
-        front_caps_put(out, s->offered);
+        front_caps_put(out, s->offered, session_append_limit(s));
     else
         front_caps_put_guest(out, !s->secure && s->env->tls_server != NULL, session_plain_ok(s));
 }

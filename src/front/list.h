@@ -20,6 +20,7 @@ struct list_want {
     unsigned n;
     struct buf status; /* "(MESSAGES UNSEEN)"; empty: not asked for */
     bool condstore;    /* HIGHESTMODSEQ is among them */
+    bool append_limit; /* APPENDLIMIT is among them */
     const char *error; /* static */
 };
 

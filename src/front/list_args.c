@@ -76,6 +76,7 @@ static bool status_items(struct list_want *w, struct imap_args *a, uint64_t caps
     if (ok) /* without the space that stood before it */
         buf_put_slice(&w->status, slice_make(text.p + 1, text.n - 1));
     w->condstore = out.condstore;
+    w->append_limit = out.append_limit;
     tr_clear(&out);
     return ok || bad(w, "List of STATUS items expected");
 }

@@ -35,6 +35,7 @@ static void ask(struct session *s, enum unit_home home, struct slice view, struc
         f->row = &status_row;
         f->silent = true;
         f->modseq = s->list->want.condstore;
+        f->append_limit = s->list->want.append_limit;
         buf_put_slice(&f->view_name, view);
         buf_put_slice(&f->new_name, name);
     }

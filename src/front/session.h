@@ -93,6 +93,7 @@ struct flight {
     const struct command *row;
     bool answered;       /* STATUS: its data came */
     bool modseq;         /* STATUS: it asks for HIGHESTMODSEQ */
+    bool append_limit;   /* STATUS: it asks for APPENDLIMIT */
     bool silent;         /* its end is no news for the client, whatever becomes of its host */
     struct buf view_name, new_name; /* the last mailbox it names */
     char tag[];
@@ -283,6 +284,7 @@ void sign_in_begin(struct session *s);
 struct imapc *session_connect_old(struct session *s); /* NULL: no name there */
 bool session_plain_ok(
     const struct session *s); /* passwords are taken on this connection as it is */
+uint64_t session_append_limit(struct session *s); /* bytes of a message; once signed in */
 void session_put_capability(struct session *s, struct buf *out);
 
 /* ---- command.c ---- */

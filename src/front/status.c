@@ -11,18 +11,19 @@ bool status_items_for(struct imapc *c, struct slice items, struct buf *out)
 {
     struct imap_args a;
     struct tok t;
-    bool sized = (imapc_caps(c) & CAP_BIT(STATUS_SIZE)) != 0, modseq = false;
+    bool sized = (imapc_caps(c) & CAP_BIT(STATUS_SIZE)) != 0, own = false;
     bool condstore = (imapc_caps(c) & CAP_BIT(CONDSTORE)) != 0;
     imap_args_init(&a, items);
     while (imap_args_tok(&a, &t)) {
         bool is_modseq = slice_is_nocase(t.text, "HIGHESTMODSEQ");
-        modseq = modseq || is_modseq;
-        if (t.kind != TOK_ATOM || (slice_is_nocase(t.text, "SIZE") && !sized) || (is_modseq && !condstore))
+        bool is_limit = slice_is_nocase(t.text, "APPENDLIMIT");
+        own = own || is_modseq || is_limit;
+        if (t.kind != TOK_ATOM || (slice_is_nocase(t.text, "SIZE") && !sized) || (is_modseq && !condstore) || is_limit)
             continue;
         buf_putc(out, out->len == 0 ? '(' : ' ');
         buf_put_slice(out, t.text);
     }
-    if (out->len == 0 && modseq) /* it is told as 0 */
+    if (out->len == 0 && own) /* it is told without the host */
         buf_puts(out, "(MESSAGES");
     buf_putc(out, ')');
     return out->len > 1;
@@ -187,5 +188,8 @@ void status_line(struct session *s, enum unit_home side, struct slice line)
     (void)walk_pairs(pairs, NULL, NULL, &v, out);
     if (f->modseq && !v.modseq_told) /* RFC 7162 3.1.7: none are kept */
         buf_puts(out, out->len > mark ? " HIGHESTMODSEQ 0" : "HIGHESTMODSEQ 0");
+    if (f->append_limit) /* RFC 7889 section 3.2: for all mailboxes the same */
+        buf_printf(out, "%sAPPENDLIMIT %llu", out->len > mark ? " " : "",
+                   (unsigned long long)session_append_limit(s));
     buf_puts(out, ")\r\n");
 }

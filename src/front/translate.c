@@ -23,6 +23,7 @@ void tr_clear(struct tr_out *out)
     out->uids = (struct slice){0};
     out->by_uid = out->nobody = false;
     out->condstore = false;
+    out->append_limit = false;
     buf_free(&out->select.known);
     out->select = (struct tr_select){.condstore = false};
     buf_free(&out->vanished);
@@ -252,6 +253,8 @@ enum tr tr_status(const struct tr_view *v, struct imap_args *a, struct tr_out *o
             ok = out->condstore = (v->caps & CAP_BIT(CONDSTORE)) != 0;
         if ((v->caps & CAP_BIT(STATUS_SIZE)) != 0)
             ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, "SIZE"));
+        if (t.kind == TOK_ATOM && slice_is_nocase(t.text, "APPENDLIMIT"))
+            ok = out->append_limit = (v->caps & CAP_BIT(APPENDLIMIT)) != 0;
         if (!ok)
             return tr_bad(out, "Unknown STATUS item");
         n++;

@@ -61,6 +61,7 @@ struct tr_out {
     const char *error; /* static */
     bool by_uid;       /* the messages are named by UIDs, */
     struct slice uids; /* these, as the client gave them, borrowed; none: the saved ones */
+    bool append_limit; /* STATUS: APPENDLIMIT is asked for */
     bool condstore;    /* who says this knows mod-sequences (RFC 7162 3.1) */
     struct tr_select select;
     struct buf vanished; /* UIDs of the view to be told as VANISHED (EARLIER) */

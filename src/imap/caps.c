@@ -51,11 +51,21 @@ static uint64_t rights_bit(struct slice word)
     return seen == 31 ? CAP_BIT(RIGHTS_N) : (seen & 15) == 15 ? CAP_BIT(RIGHTS) : 0;
 }
 
+/* "APPENDLIMIT=…" */
+static bool limit_value(struct slice word, struct slice *value)
+{
+    static const char name[] = "APPENDLIMIT=";
+    size_t n = sizeof(name) - 1;
+    if (word.n < n || !slice_is_nocase(slice_make(word.p, n), name))
+        return false;
+    *value = slice_make(word.p + n, word.n - n);
+    return true;
+}
+
 static uint64_t cap_bit(struct slice word)
 {
-    static const char limit[] = "APPENDLIMIT=";
-    if (word.n >= sizeof(limit) - 1 &&
-        slice_is_nocase(slice_make(word.p, sizeof(limit) - 1), limit))
+    struct slice value;
+    if (limit_value(word, &value))
         return CAP_BIT(APPENDLIMIT);
     if (rights_bit(word) != 0)
         return rights_bit(word);
@@ -73,6 +83,16 @@ uint64_t imap_caps_parse(struct slice names)
     while (next_word(&names, &word))
         bits |= cap_bit(word);
     return bits;
+}
+
+uint64_t imap_caps_append_limit(struct slice names)
+{
+    struct slice word, value;
+    uint64_t n;
+    while (next_word(&names, &word))
+        if (limit_value(word, &value) && slice_u64(value, &n) == 0)
+            return n;
+    return UINT64_MAX;
 }
 
 /* Days since 1970-01-01 of the Gregorian calendar, for years 0 and later. */

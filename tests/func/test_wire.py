@@ -296,3 +296,24 @@ def test_literals_without_asking(w):
         first, last = map(int, r.code.split()[2].split(b':'))
         assert last - first == 2999
         assert int(c.ok(b'STATUS INBOX (MESSAGES)').lines(b'STATUS')[0][1][1]) == have + 3000
+
+
+def test_append_limit(w):
+    """The lowest of all: ours by the configuration, here the host's, and STATUS and LIST tell the same."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox', capability='+APPENDLIMIT=4000')
+    user = w.user(old, new)
+    w.filled(old, user, {(): 4, ('A',): 3})
+    for d, limit in ((w.wherryd(old, new), 4000), (w.wherryd(old, new, more={'limits': 'message_bytes = 2000\n'}), 2000)):
+        with d.connect(user) as c:
+            assert b'APPENDLIMIT=%d' % limit in c.capability()
+            c.select(b'INBOX')
+            for items, want in ((b'APPENDLIMIT', b'APPENDLIMIT'), (b'MESSAGES APPENDLIMIT UIDNEXT', b'MESSAGES')):
+                row = c.ok(b'STATUS INBOX.A (%s)' % items).lines(b'STATUS')[0]
+                got = dict(zip(row[1][::2], row[1][1::2]))
+                assert got[b'APPENDLIMIT'] == b'%d' % limit and want in got, row
+            rows = c.ok(b'LIST "" * RETURN (STATUS (APPENDLIMIT))').lines(b'STATUS')
+            assert len(rows) >= 2 and all(b'APPENDLIMIT' in r[1] for r in rows), rows
+            c.ok(b'STATUS INBOX.A (UIDVALIDITY)')
+    with d.connect(user) as c:
+        c.no([b'APPEND INBOX ', bytearray(2001)], b'TOOBIG')
+        assert c.append(b'INBOX', mail.message('fits', 1000)).ok

@@ -350,23 +350,25 @@ static void capabilities(void **state)
     struct buf out = {0};
     uint64_t host = imap_caps_parse(slice_str("IMAP4rev1 SASL-IR LITERAL+ IDLE UIDPLUS MOVE "
                                               "CONDSTORE QRESYNC UNSELECT SPECIAL-USE NOTIFY"));
-    front_caps_put(&out, front_caps_offer(host));
+    front_caps_put(&out, front_caps_offer(host), 77);
     assert_string_equal(
         buf_cstr(&out),
         "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID SPECIAL-USE "
-        "LIST-EXTENDED LIST-STATUS COMPRESS=DEFLATE INPROGRESS");
+        "LIST-EXTENDED LIST-STATUS APPENDLIMIT=77 COMPRESS=DEFLATE INPROGRESS");
     buf_clear(&out);
     host |= CAP_BIT(ENABLE);
-    front_caps_put(&out, front_caps_offer(host));
+    front_caps_put(&out, front_caps_offer(host), 77);
     assert_string_equal(buf_cstr(&out), "IMAP4rev1 LITERAL- UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN ENABLE ID "
-                                        "CONDSTORE QRESYNC SPECIAL-USE LIST-EXTENDED LIST-STATUS COMPRESS=DEFLATE "
+                                        "CONDSTORE QRESYNC SPECIAL-USE LIST-EXTENDED LIST-STATUS APPENDLIMIT=77 COMPRESS=DEFLATE "
                                         "INPROGRESS");
     buf_clear(&out);
     front_caps_put(&out, front_caps_offer(imap_caps_parse(slice_str("QUOTA QUOTA=RES-STORAGE QUOTA=RES-X ACL "
                                                                     "RIGHTS=kxten METADATA XLIST"))) &
-                             ~front_caps_offer(0));
+                             ~front_caps_offer(0), 77);
     assert_string_equal(buf_cstr(&out), "QUOTA QUOTA=RES-STORAGE ACL RIGHTS=texkn METADATA");
     buf_free(&out);
+    assert_int_equal(imap_caps_append_limit(slice_str("A APPENDLIMIT=12 APPENDLIMIT=13")), 12);
+    assert_true(imap_caps_append_limit(slice_str("APPENDLIMIT APPENDLIMIT=x XAPPENDLIMIT=1")) == UINT64_MAX);
     front_caps_put_guest(&out, true, false);
     assert_string_equal(buf_cstr(&out),
                         "IMAP4rev1 LITERAL- SASL-IR ID ENABLE STARTTLS LOGINDISABLED");

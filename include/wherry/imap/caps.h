@@ -72,6 +72,8 @@ enum imap_cap_index {
 
 /* Space-separated names, as after "* CAPABILITY" or in a [CAPABILITY …] code. Unknown names are ignored. */
 uint64_t imap_caps_parse(struct slice names);
+/* The number behind APPENDLIMIT= (RFC 7889); UINT64_MAX without one. */
+uint64_t imap_caps_append_limit(struct slice names);
 const char *imap_cap_name(enum imap_cap_index i);
 
 /* "17-Jul-1996 02:44:25 -0700", day with space or zero or one digit. Seconds since 1970; E_INVAL, *out = 0. */

@@ -21,6 +21,7 @@ struct env {
     struct tls_ctx *tls_old_submission, *tls_new_submission;
     struct auth *auth;
     struct accounts *accounts;
+    uint64_t old_append_limit; /* as the old host told at the last sign-in there; 0: not told yet */
 };
 
 struct accounts; /* all accounts in memory; owner: env */
