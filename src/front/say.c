@@ -58,6 +58,7 @@ void session_done(struct session *s)
     timer_stop(&s->beat);
     s->row = NULL;
     s->hurry = false;
+    s->name_tries = 0;
     s->touch = NULL;
     s->append = (struct append){.phase = APPEND_OFFER};
     if (s->state != S_END)

@@ -196,6 +196,7 @@ struct session {
     struct buf held; /* lines that wait: those of SELECT, a tagged reply that waits for the store */
     enum idle_phase idle;
     const char *idle_error;
+    unsigned name_tries;  /* of other names for one that new refuses */
     bool left_for_delete; /* the selected mailbox was left since it is being deleted */
 
     struct list flights;

@@ -35,6 +35,60 @@ static struct slice without_end(struct slice name, char sep)
                : name;
 }
 
+/* The host does not like the name, rather than the command. One that is there already counts only where it is another
+ * mailbox of the view, spelled in another case. */
+static bool is_about_name(struct session *s, const struct resp *r, struct slice view, struct slice name)
+{
+    if (r->cond != COND_NO || account_find(s->account, view) != NULL)
+        return false;
+    if (slice_is_nocase(r->code, "ALREADYEXISTS"))
+        return account_case_clash(s->account, name) != NULL;
+    return r->code.n == 0 || slice_is_nocase(r->code, "CANNOT") || slice_is_nocase(r->code, "LIMIT") ||
+           slice_is_nocase(r->code, "SERVERBUG");
+}
+
+/* A plain name is not refused for what it is. */
+static bool is_plain(struct slice name, char sep)
+{
+    struct buf safe = {0};
+    bool same = name.n < 100 && name_safe(name, sep, 0, &safe) == 0 && slice_eq(buf_slice(&safe), name);
+    buf_free(&safe);
+    return same;
+}
+
+/* Sends CREATE or RENAME again with another last name. False: there is none to try. */
+static bool try_safe_name(struct session *s, struct flight *f, const struct resp *r)
+{
+    struct name_style style = account_new_style(s->account);
+    unsigned i = s->args.names - 1;
+    struct slice view = without_end(buf_slice(&s->args.view_name[i]), account_view_style(s->account).sep);
+    struct buf *name = &s->args.new_name[i], safe = {0};
+    struct slice refused = without_end(buf_slice(name), style.sep), skipped;
+    bool clash = slice_is_nocase(r->code, "ALREADYEXISTS");
+    if (f->side == HOME_OLD || !is_about_name(s, r, view, refused) ||
+        (!clash && s->name_tries == 0 && is_plain(refused, style.sep)) ||
+        account_safe_name(s->account, view, refused, &s->name_tries, &safe) != 0) {
+        buf_free(&safe);
+        return false;
+    }
+    buf_free(name);
+    *name = safe;
+    struct imap_args a;
+    imap_args_init(&a, buf_slice(&s->args.text));
+    for (unsigned k = 0; k <= i; k++)
+        (void)imap_args_value(&a, &skipped);
+    uint32_t id = imapc_begin(s->new_);
+    imapc_puts(s->new_, s->row->name);
+    for (unsigned k = 0; k <= i; k++) {
+        imapc_puts(s->new_, " ");
+        imapc_put_string(s->new_, buf_slice(&s->args.new_name[k]));
+    }
+    command_put_args(s->new_, a.rest);
+    imapc_end(s->new_);
+    command_flight(s, HOME_NEW, id);
+    return true;
+}
+
 /* A name without contents in the view may be a mailbox on new already, where new knows no such
  * names. */
 static bool only_folder_exists(struct session *s, const struct resp *r, struct slice view)
@@ -50,6 +104,8 @@ void create_done(struct session *s, struct flight *f, const struct resp *r)
     struct slice name = without_end(buf_slice(&f->new_name), account_new_style(s->account).sep);
     struct resp ok = {.kind = RESP_TAGGED, .cond = COND_OK};
     bool exists = only_folder_exists(s, r, view);
+    if (!exists && try_safe_name(s, f, r))
+        return;
     if (f->side == HOME_OLD || (r->cond != COND_OK && !exists)) {
         upstream_put_tagged(s, f, r, session_out(s));
         return;
@@ -93,16 +149,23 @@ void delete_done(struct session *s, struct flight *f, const struct resp *r)
 
 void rename_done(struct session *s, struct flight *f, const struct resp *r)
 {
-    struct slice from = buf_slice(&s->args.view_name[0]), to = buf_slice(&s->args.view_name[1]);
-    struct slice from_new = buf_slice(&s->args.new_name[0]),
-                 to_new = buf_slice(&s->args.new_name[1]);
+    if (try_safe_name(s, f, r))
+        return;
     if (f->side == HOME_OLD || r->cond != COND_OK) {
         upstream_put_tagged(s, f, r, session_out(s));
         return;
     }
-    if (name_is_inbox(from))
-        account_created(s->account, to, to_new, waiter(s));
+    char sep = account_view_style(s->account).sep, new_sep = account_new_style(s->account).sep;
+    struct buf from = {0}, to = {0};
+    struct slice to_new = without_end(buf_slice(&s->args.new_name[1]), new_sep);
+    name_canon(without_end(buf_slice(&s->args.view_name[0]), sep), sep, &from);
+    name_canon(without_end(buf_slice(&s->args.view_name[1]), sep), sep, &to);
+    if (name_is_inbox(buf_slice(&from)))
+        account_created(s->account, buf_slice(&to), to_new, waiter(s));
     else
-        account_renamed(s->account, from, to, from_new, to_new, waiter(s));
+        account_renamed(s->account, buf_slice(&from), buf_slice(&to),
+                        without_end(buf_slice(&s->args.new_name[0]), new_sep), to_new, waiter(s));
+    buf_free(&from);
+    buf_free(&to);
     commit(s, f, r);
 }

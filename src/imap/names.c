@@ -10,7 +10,10 @@
 #include <string.h>
 
 static const char inbox[] = "INBOX";
-enum { INBOX_LEN = sizeof(inbox) - 1 };
+enum {
+    INBOX_LEN = sizeof(inbox) - 1,
+    SHORT_LEVEL = 40 /* bytes of a level that is cut: hosts have limits on levels and on whole names */
+};
 
 bool name_is_inbox(struct slice name)
 {
@@ -193,11 +196,12 @@ static bool is_safe(uint8_t c)
            c == '_' || c == '-';
 }
 
-static void put_safe(struct buf *out, struct slice level)
+static void put_safe(struct buf *out, struct slice level, size_t most)
 {
+    size_t before = out->len;
     if (level.n == 0)
         buf_putc(out, '_');
-    for (size_t i = 0; i < level.n; i++) {
+    for (size_t i = 0; i < level.n && out->len - before < most; i++) {
         const uint8_t *dash = level.p[i] == '&' ? memchr(level.p + i, '-', level.n - i) : NULL;
         buf_putc(out, is_safe(level.p[i]) ? (char)level.p[i] : '_');
         if (dash != NULL)
@@ -213,7 +217,7 @@ int name_safe(struct slice name, char sep, unsigned n, struct buf *out)
     if (name.n == 0 || name.n > NAME_MAX_BYTES)
         return E_INVAL;
     while (next_level(&name, sep, &level, &last)) {
-        put_safe(out, level);
+        put_safe(out, level, n < 2 ? NAME_MAX_BYTES : SHORT_LEVEL);
         if (!last)
             buf_putc(out, sep);
     }

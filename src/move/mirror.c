@@ -10,8 +10,7 @@
 
 enum {
     MAX_MAILBOXES = 100000,
-    CREATES_IN_FLIGHT = 32,
-    SAFE_TRIES = 4 /* other names to try where the new host refuses one */
+    CREATES_IN_FLIGHT = 32
 };
 
 static void mirror_step(struct task *t);
@@ -207,13 +206,7 @@ static void rename_unit(struct mirror *m, struct mirror_entry *e, struct slice n
 static void create_refused(struct mirror *m, struct mirror_entry *e)
 {
     struct buf safe = {0};
-    char sep = m->account->rec.new_sep;
-    while (e->tries < SAFE_TRIES) {
-        buf_clear(&safe);
-        if (name_safe(slice_str(e->new), sep, e->tries++, &safe) != 0)
-            break;
-        if (slice_is(buf_slice(&safe), e->new) || hash_get(m->account->by_new, buf_slice(&safe)) != NULL)
-            continue;
+    if (account_safe_name(m->account, slice_str(e->view), slice_str(e->new), &e->tries, &safe) == 0) {
         rename_unit(m, e, buf_slice(&safe));
         e->create_id = 0;
         if (hash_get(m->new.names, buf_slice(&safe)) != NULL)
@@ -240,11 +233,43 @@ static void send_create(struct mirror *m, struct mirror_entry *e)
     buf_free(&use);
 }
 
+struct spelling {
+    const char *name;
+    struct buf found;
+};
+
+static bool same_but_case(struct slice name, void *value, void *arg)
+{
+    struct spelling *s = arg;
+    (void)value;
+    if (slice_is_nocase(name, s->name) && !slice_is(name, s->name))
+        buf_put_slice(&s->found, name);
+    return s->found.len == 0;
+}
+
+/* There is one already that was not listed: made in between, or spelled in another case, which the host does not tell
+ * apart. Where that one is another mailbox's, this one needs another name. */
+static void on_existing(struct mirror *m, struct mirror_entry *e)
+{
+    struct spelling s = {.name = e->new};
+    if (account_case_clash(m->account, slice_str(e->new)) != NULL) {
+        create_refused(m, e);
+        return;
+    }
+    hash_walk(m->new.names, same_but_case, &s);
+    if (s.found.len > 0)
+        rename_unit(m, e, buf_slice(&s.found));
+    buf_free(&s.found);
+    e->exists = true;
+}
+
 static void on_created(struct mirror *m, struct mirror_entry *e)
 {
     struct conn *c = &m->new.conn;
-    if (c->cond == COND_OK || conn_code_is(c, "ALREADYEXISTS")) {
+    if (c->cond == COND_OK) {
         e->exists = true;
+    } else if (conn_code_is(c, "ALREADYEXISTS")) {
+        on_existing(m, e);
     } else if (e->create_use) { /* perhaps it is the use that new does not want */
         e->create_use = false;
         send_create(m, e);

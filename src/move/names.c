@@ -5,7 +5,10 @@
 #include "move/move_priv.h"
 #include <string.h>
 
-enum { SUFFIX_TRIES = 50 };
+enum {
+    SUFFIX_TRIES = 50,
+    SAFE_TRIES = 4 /* plainer names for one that a host refuses, and one at the top */
+};
 
 void names_add(struct account *a, struct unit *u)
 {
@@ -131,6 +134,70 @@ int names_choose_new(struct account *a, struct slice view_name, struct buf *out)
     return r;
 }
 
+/* The levels of the name on new that are the name's own: the last one below a parent that is known there. */
+static int safe_base(struct account *a, struct slice view_name, struct buf *parent, struct buf *own)
+{
+    struct name_style from = account_view_style(a), to = account_new_style(a);
+    struct buf base = {0};
+    struct unit *p = known_parent(a, a->by_view, view_name, from.sep, from.prefix, to.sep);
+    if (p != NULL && (p->rec.new_name[0] == '\0' || strcmp(p->rec.view_name, "INBOX") == 0))
+        p = NULL;
+    int r = map_below(p, true, view_name, &from, &to, &base);
+    size_t skip = p != NULL ? strlen(p->rec.new_name) + 1 : slice_starts(buf_slice(&base), slice_str(to.prefix)) ? strlen(to.prefix) : 0;
+    if (r == 0) {
+        buf_put_slice(parent, slice_make(buf_slice(&base).p, skip));
+        buf_put_slice(own, slice_make(buf_slice(&base).p + skip, base.len - skip));
+    }
+    buf_free(&base);
+    return r;
+}
+
+/* The last resort is short, at the top, and nobody else's. */
+static int safe_at_top(struct account *a, struct slice own, struct buf *out)
+{
+    struct name_style to = account_new_style(a);
+    struct slice parent = name_parent(own, to.sep);
+    size_t skip = parent.n > 0 ? parent.n + 1 : 0;
+    buf_puts(out, to.prefix);
+    int r = name_safe(slice_make(own.p + skip, own.n - skip), to.sep, 2, out);
+    buf_printf(out, "_%u", (unsigned)a->rec.next_unit);
+    return r;
+}
+
+int account_safe_name(struct account *a, struct slice view_name, struct slice refused, unsigned *tries, struct buf *out)
+{
+    struct buf canon = {0}, parent = {0}, own = {0};
+    name_canon(view_name, a->rec.old_sep, &canon);
+    int r = safe_base(a, buf_slice(&canon), &parent, &own);
+    bool found = false;
+    while (r == 0 && !found && *tries <= SAFE_TRIES) {
+        unsigned n = (*tries)++;
+        buf_clear(out);
+        if (n < SAFE_TRIES) {
+            buf_put_slice(out, buf_slice(&parent));
+            r = name_safe(buf_slice(&own), a->rec.new_sep, n, out);
+        } else {
+            r = safe_at_top(a, buf_slice(&own), out);
+        }
+        found = r == 0 && !slice_eq(buf_slice(out), refused) && hash_get(a->by_new, buf_slice(out)) == NULL;
+    }
+    buf_free(&canon);
+    buf_free(&parent);
+    buf_free(&own);
+    return found ? 0 : E_INVAL;
+}
+
+struct unit *account_case_clash(struct account *a, struct slice new_name)
+{
+    for (uint32_t i = 0; i < a->n_units; i++) {
+        struct unit *u = a->units[i];
+        if (u != NULL && u->rec.state != UNIT_DELETED && slice_is_nocase(new_name, u->rec.new_name) &&
+            !slice_is(new_name, u->rec.new_name))
+            return u;
+    }
+    return NULL;
+}
+
 int account_name_to_new(struct account *a, struct slice view_name, struct buf *out)
 {
     struct buf canon = {0};
@@ -147,6 +214,26 @@ int account_name_to_new(struct account *a, struct slice view_name, struct buf *o
     return r;
 }
 
+/* A name that only new has must not be one of a namespace that stays on old: "Public/x" becomes "Public_2/x". */
+static int out_of_others(struct account *a, struct buf *view)
+{
+    char sep = a->rec.old_sep;
+    for (unsigned i = 2; account_is_others(a, buf_slice(view)); i++) {
+        struct buf other = {0};
+        struct slice all = buf_slice(view), first = all;
+        for (struct slice p = name_parent(all, sep); p.n > 0; p = name_parent(p, sep))
+            first = p;
+        buf_put_slice(&other, first);
+        buf_printf(&other, "_%u", i);
+        buf_put_slice(&other, slice_make(all.p + first.n, all.n - first.n));
+        buf_free(view);
+        *view = other;
+        if (i == SUFFIX_TRIES)
+            return E_INVAL;
+    }
+    return 0;
+}
+
 struct unit *account_find_new(struct account *a, struct slice new_name)
 {
     struct name_style from = account_new_style(a), to = account_view_style(a);
@@ -158,7 +245,7 @@ struct unit *account_find_new(struct account *a, struct slice new_name)
         if (parent != NULL && strcmp(parent->rec.new_name, "INBOX") == 0)
             parent = NULL;
         if (map_below(parent, false, buf_slice(&canon), &from, &to, &base) == 0 &&
-            unique(a->by_view, buf_slice(&base), &view) == 0) {
+            out_of_others(a, &base) == 0 && unique(a->by_view, buf_slice(&base), &view) == 0) {
             u = unit_new(a, UNIT_MAILBOX, UNIT_MOVED, HOME_NEW, slice_str(""), buf_slice(&view),
                          buf_slice(&canon));
             struct store_batch *b = account_batch(a);

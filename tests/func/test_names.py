@@ -429,3 +429,95 @@ def test_special_use_created(w):
         c.ok(b'CREATE INBOX.Other (USE (\\Archive))')
         assert uses(c)[b'\\archive'] == b'INBOX.Other'
         assert c.append(b'INBOX.Other', named(('Other',))).ok and holds(c, b'INBOX.Other') == ['Other']
+
+
+# ---- names that do not fit
+
+ODD = ['~tilde', 'a"quote', 'back\\slash', 'per%cent', 'st*r', 'a/slash', 'R&D', 'Case', 'case', 'CASE', 'ümlaut',
+       '😀 smile', '{brace}', '[x]', '(paren)', '#hash', '!bang', 'in  ner', "quo'te", 'semi;colon', '中文', 'x' * 150,
+       'ä' * 40, '-dash', 'a,b', 'Sent?']
+
+
+def make_odd(old, user, odds):
+    """Those that this host takes, some with a child, one message in each; {name of the view: parts}."""
+    names = {}
+    with old.connect(user) as o:
+        for n, odd in enumerate(odds):
+            if old.prefix and odd == '~tilde':
+                continue  # Dovecot's Maildir++ takes it and does not list it
+            for parts in ((odd,), (odd, 'child')) if n % 2 == 0 else ((odd,),):
+                name = old.view(*parts)
+                r = o.cmd([b'CREATE ', bytearray(name)])
+                if r.ok and o.cmd([b'APPEND ', bytearray(name), b' ', bytearray(named(parts))]).ok:
+                    names[name] = parts
+                    o.cmd([b'SUBSCRIBE ', bytearray(name)])
+        there = {n for _, _, n in o.list()}
+    return {n: p for n, p in names.items() if n in there}
+
+
+def odd_names(w, old, new, odds=ODD, safe=()):
+    """safe: names that the new host then has."""
+    user = w.user(old, new)
+    names = make_odd(old, user, odds)
+    assert len(names) >= len(odds) - 5, sorted(names)
+    d = daemon(w, old, new)
+    with d.connect(user) as c:
+        own = {n for _, _, n in c.list()}
+        assert set(names) <= own, sorted(set(names) - own)
+        assert set(names) <= {n for _, _, n in c.list(b'LSUB')}
+        holds_its_own(c, names)
+    with new.connect(user) as n:
+        there = {x for _, _, x in n.list()}
+        assert set(safe) <= there, (safe, sorted(there))
+    d.stop()
+    d.start()
+    with d.connect(user) as c:
+        assert own == {n for _, _, n in c.list()}
+        holds_its_own(c, names)
+        for odd in ('~tilde', 'a"quote', 'back\\slash', 'per%cent', 'Case', '😀 smile', 'x' * 150):
+            was, now = old.view(odd), old.view('renamed')
+            if was not in names:
+                continue
+            c.ok(b'RENAME %s %s' % (quote(was), quote(now)))
+            changed = {now + n[len(was):]: p for n, p in names.items() if n == was or n.startswith(was + old.sep)}
+            holds_its_own(c, changed)
+            assert was not in {n for _, _, n in c.list()}
+            c.ok(b'RENAME %s %s' % (quote(now), quote(was)))
+            holds_its_own(c, {n: p for n, p in names.items() if n == was or n.startswith(was + old.sep)})
+            # one made later, with a child
+            late = old.view(odd + ' late')
+            child = old.view(odd + ' late', 'deep')
+            c.ok(b'CREATE ' + quote(late))
+            c.ok(b'CREATE ' + quote(child))
+            c.ok(b'SUBSCRIBE ' + quote(child))
+            assert {late, child} <= {n for _, _, n in c.list()} and child in {n for _, _, n in c.list(b'LSUB')}
+            assert c.append(child, named(('late', odd))).ok
+            assert holds(c, child) == ['late|' + odd]
+            c.no(b'CREATE ' + quote(child))
+            c.select(b'INBOX')
+            c.ok(b'DELETE ' + quote(child))
+            c.ok(b'DELETE ' + quote(late))
+            assert not {late, child} & {n for _, _, n in c.list()}
+        holds_its_own(c, names)
+        assert own == {n for _, _, n in c.list()}
+
+
+def test_odd_names_to_cyrus(w):
+    odd_names(w, w.dovecot('.'), w.cyrus(), safe=(b'a_quote', b'back_slash', b'a_slash', b'Case', b'case', b'CASE'))
+
+
+def test_odd_names_to_dovecot(w):
+    odd_names(w, w.dovecot('.'), w.dovecot('/', store='sdbox'))
+
+
+def test_odd_names_from_dovecot_slash(w):
+    odd_names(w, w.dovecot('/'), w.dovecot('.'))
+
+
+def test_odd_names_from_cyrus(w):
+    odd_names(w, w.cyrus(), w.dovecot('/', store='sdbox'))
+
+
+def test_odd_names_from_courier(w):
+    odds = ['~tilde', 'a"quote', 'back\\slash', 'R&D', 'Case', 'case']
+    odd_names(w, w.courier(), w.cyrus(), odds, safe=(b'a_quote', b'back_slash', b'R&-D'))

@@ -303,6 +303,8 @@ static void safe_names(void **state)
     assert_buf(&b, "a/b_c_12");
     assert_int_equal(name_safe(slice_str("R&D"), '/', 0, &b), 0);
     assert_buf(&b, "R_D");
+    assert_int_equal(name_safe(slice_str("~a/0123456789012345678901234567890123456789&-x/b"), '/', 2, &b), 0);
+    assert_buf(&b, "_a/0123456789012345678901234567890123456789/b_2");
     assert_int_equal(name_safe(slice_str(""), '/', 1, &b), E_INVAL);
     buf_free(&b);
 }

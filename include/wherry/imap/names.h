@@ -43,7 +43,8 @@ struct name_style {
 int name_map(struct slice name, const struct name_style *from, const struct name_style *to,
              struct buf *out, bool *exact) MUST_USE;
 /* A name that every server takes: each level's bytes outside [A-Za-z0-9 _-] and modified UTF-7 runs become '_',
- * and "~n" style suffix "_n" goes to the last level when n > 0. sep levels are kept. */
+ * and "~n" style suffix "_n" goes to the last level when n > 0. sep levels are kept; from n = 2 on each is
+ * cut to 40 bytes. */
 int name_safe(struct slice name, char sep, unsigned n, struct buf *out) MUST_USE;
 /* Number of levels and the parent: "a/b/c" -> "a/b"; empty for a top-level name. */
 struct slice name_parent(struct slice name, char sep);

@@ -70,6 +70,14 @@ struct unit *account_find(struct account *a, struct slice view_name);
 struct unit *account_find_new(struct account *a, struct slice new_name);
 /* The name on new for a name of the view that is known or could be created. 0 or E_INVAL. */
 int account_name_to_new(struct account *a, struct slice view_name, struct buf *out) MUST_USE;
+/*
+ * Another name on new for one that the host refused: plainer, then shorter, at last at the top. *tries begins at 0 and counts
+ * on. E_INVAL: there is none left.
+ */
+int account_safe_name(struct account *a, struct slice view_name, struct slice refused, unsigned *tries,
+                      struct buf *out) MUST_USE;
+/* The unit whose name on new differs from this one in case only, which some hosts take for the same. */
+struct unit *account_case_clash(struct account *a, struct slice new_name);
 const struct store_unit *unit_record(const struct unit *u);
 /* In another person's or a shared namespace of the old host, or its root: that does not move, and is served from there. */
 bool account_is_others(const struct account *a, struct slice view_name);
