@@ -116,6 +116,7 @@ static void on_hangup(struct worker *w, int signo, void *arg)
     use_settings(d, next);
     use_tls(d, &t);
     front_reload(d->front);
+    accounts_reload(d->env.accounts);
     timer_start(&d->counters_timer, d->settings->counters_seconds * 1000ull);
     log_event(&d->log, LOG_INFO, "reloaded", log_n("changed", c.done),
               log_n("need_restart", c.waiting));
@@ -162,6 +163,7 @@ static void on_terminate(struct worker *w, int signo, void *arg)
     log_event(&d->log, LOG_INFO, "stopping", log_s("signal", signo == SIGINT ? "INT" : "TERM"),
               log_n("sessions", (int64_t)d->counters.sessions),
               log_n("movers", accounts_movers(d->env.accounts)));
+    accounts_drain(d->env.accounts);
     front_drain(d->front);
     task_wake(&d->drain_task);
 }

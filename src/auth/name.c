@@ -110,20 +110,40 @@ int auth_account_key(const struct settings *s, struct slice login, struct buf *o
     return 0;
 }
 
+/* The name at the host; in lower case at the new one. */
+static int name_there(const struct settings *s, const struct mail_host *h, struct slice login,
+                      struct buf *name)
+{
+    bool is_new = h != &s->old_imap && h != &s->old_submission;
+    int rc = auth_expand(h->user, login, s->default_domain, name);
+    if (rc == 0 && is_new && s->fold_case)
+        fold(name, 0);
+    return rc;
+}
+
+int auth_own_creds(const struct settings *s, const struct mail_host *h, struct slice login,
+                   const struct secret *password, struct auth_creds *out)
+{
+    *out = (struct auth_creds){0};
+    int rc = name_there(s, h, login, &out->authcid);
+    if (rc == 0)
+        secret_copy(&out->password, password);
+    else
+        buf_free(&out->authcid);
+    return rc;
+}
+
 int auth_host_creds(const struct settings *s, const struct mail_host *h, struct slice login,
                     const struct secret *password, struct auth_creds *out)
 {
     struct buf name = {0};
     *out = (struct auth_creds){0};
-    int rc = auth_expand(h->user, login, s->default_domain, &name);
+    int rc = name_there(s, h, login, &name);
     if (rc != 0) {
         buf_free(&name);
         return rc;
     }
-    bool is_new = h != &s->old_imap && h != &s->old_submission;
-    if (is_new && s->fold_case)
-        fold(&name, 0);
-    if (!is_new || h->sign_in == SIGN_IN_SAME) {
+    if (h->sign_in == SIGN_IN_SAME) {
         buf_put_slice(&out->authcid, buf_slice(&name));
         secret_copy(&out->password, password);
     } else if (h->sign_in == SIGN_IN_MASTER) {

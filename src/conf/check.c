@@ -112,7 +112,7 @@ static void check_host(struct conf_parse *p, const char *side, const struct mail
     }
 }
 
-/* side: "new.imap" or "new.submission" */
+/* side: "old.imap", "new.imap" or "new.submission" */
 static void check_sign_in(struct conf_parse *p, const char *side, const struct mail_host *h)
 {
     static const char *const names[] = {"same", "master", "authzid", "relay"};
@@ -143,7 +143,11 @@ static void check_hosts(struct conf_parse *p, const struct settings *s)
     check_host(p, "new.imap", &s->new_imap, imap);
     check_host(p, "old.submission", &s->old_submission, !imap && !by_imap);
     check_host(p, "new.submission", &s->new_submission, submission);
+    check_sign_in(p, "old.imap", &s->old_imap);
     check_sign_in(p, "new.imap", &s->new_imap);
+    if (s->old_imap.sign_in != SIGN_IN_SAME && s->new_imap.sign_in == SIGN_IN_SAME)
+        conf_warn(p, conf_line_of(p, "old.imap.sign_in"),
+                  "new.imap.sign_in is same, so mailboxes move only while their person is signed in");
     check_sign_in(p, "new.submission", &s->new_submission);
 }
 
@@ -214,6 +218,8 @@ static void check_files(struct conf_parse *p, struct settings *s)
         buf_free(&name);
         if (fd < 0)
             continue;
+        if (t[i].offset == offsetof(struct settings, old_imap.master_password_file))
+            read_secret(p, &t[i], fd, &s->old_imap.master_password);
         if (t[i].offset == offsetof(struct settings, new_imap.master_password_file))
             read_secret(p, &t[i], fd, &s->new_imap.master_password);
         if (t[i].offset == offsetof(struct settings, new_submission.master_password_file))

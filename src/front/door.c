@@ -103,21 +103,40 @@ static void tell_client(const struct door *d, struct imapc *c)
     imapc_set_client(c, &who);
 }
 
-struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
-                                struct tls_ctx *tls)
+static struct imapc *open_imap(struct door *d, struct task *task, const struct mail_host *host,
+                               struct tls_ctx *tls, const struct auth_creds *creds)
 {
     const struct settings *set = d->env->settings;
-    struct auth_creds creds = {0};
-    if (auth_host_creds(set, host, buf_slice(&d->login), &d->password, &creds) != 0)
-        return NULL;
     struct imapc_open o = {
         .host = host,
         .tls = tls,
-        .creds = &creds,
+        .creds = creds,
         .timeout_seconds = set->host_timeout_seconds,
     };
     struct imapc *c = imapc_open(d->env->worker, task, &o);
     tell_client(d, c);
+    return c;
+}
+
+struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
+                                struct tls_ctx *tls)
+{
+    struct auth_creds creds = {0};
+    if (auth_host_creds(d->env->settings, host, buf_slice(&d->login), &d->password, &creds) != 0)
+        return NULL;
+    struct imapc *c = open_imap(d, task, host, tls, &creds);
+    auth_creds_free(&creds);
+    return c;
+}
+
+/* With what the person typed, and never as a master user: that would let everybody in. */
+static struct imapc *ask_imap(struct door *d)
+{
+    const struct mail_host *host = &d->env->settings->old_imap;
+    struct auth_creds creds = {0};
+    if (auth_own_creds(d->env->settings, host, buf_slice(&d->login), &d->password, &creds) != 0)
+        return NULL;
+    struct imapc *c = open_imap(d, d->task, host, d->env->tls_old, &creds);
     auth_creds_free(&creds);
     return c;
 }
@@ -127,7 +146,7 @@ static struct smtpc *connect_smtp(struct door *d)
 {
     const struct settings *set = d->env->settings;
     struct auth_creds creds = {0};
-    if (auth_host_creds(set, &set->old_submission, buf_slice(&d->login), &d->password, &creds) != 0)
+    if (auth_own_creds(set, &set->old_submission, buf_slice(&d->login), &d->password, &creds) != 0)
         return NULL;
     struct smtpc_open o = {
         .host = &set->old_submission,
@@ -165,7 +184,7 @@ void door_knock(struct door *d)
         return;
     }
     if (set->old_imap.host != NULL)
-        d->imap = door_connect_imap(d, d->task, &set->old_imap, d->env->tls_old);
+        d->imap = ask_imap(d);
     else
         d->smtp = connect_smtp(d);
     d->state = DOOR_CHECK;

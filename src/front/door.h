@@ -62,7 +62,7 @@ bool door_give_up(struct door *d);
 /* Signed in: log and counter. */
 void door_passed(struct door *d, const char *account);
 
-/* A connection to an IMAP host under the person's name; NULL: no such name there. */
+/* A connection to an IMAP host as its sign_in says, for the person; NULL: no such name there. */
 struct imapc *door_connect_imap(struct door *d, struct task *task, const struct mail_host *host,
                                 struct tls_ctx *tls);
 

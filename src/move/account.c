@@ -9,12 +9,23 @@ static void accounts_step(struct task *t);
 
 /* ---- totals for the gauges ---- */
 
+struct totals {
+    struct accounts *all;
+    struct counters *c;
+    uint32_t last; /* the account noted last; units come by account */
+};
+
 static bool add_unit_totals(struct slice key, struct slice value, void *arg)
 {
     struct store_unit u;
+    struct totals *t = arg;
     (void)key;
     if (store_unit_decode(&u, value) == 0) {
-        struct counters *c = arg;
+        struct counters *c = t->c;
+        if (u.kind == UNIT_MAILBOX && u.home == HOME_OLD && u.state != UNIT_DELETED && u.account != t->last) {
+            t->last = u.account;
+            sweep_note_absent(t->all, u.account);
+        }
         unit_settle_state(&u);
         unit_gauges(c, &u, 1);
         c->found += u.found;
@@ -30,20 +41,22 @@ static bool add_unit_totals(struct slice key, struct slice value, void *arg)
 
 static bool add_account(struct slice key, struct slice value, void *arg)
 {
+    struct totals *t = arg;
+    struct store_account rec;
     (void)key;
-    (void)value;
-    ((struct counters *)arg)->accounts++;
+    t->c->accounts++;
+    if (store_account_decode(&rec, value) == 0) {
+        t->c->accounts_moved += rec.state == ACCOUNT_MOVED;
+        store_account_clear(&rec);
+    }
     return true;
 }
 
 int accounts_new(struct accounts **out, struct env *env, struct err *e)
 {
-    struct counters *c = worker_counters(env->worker);
-    *out = NULL;
-    if (store_walk(env->store, STORE_ACCOUNTS, slice_str(""), add_account, c) != 0 ||
-        store_walk(env->store, STORE_UNITS, slice_str(""), add_unit_totals, c) != 0)
-        return err_set(e, E_CORRUPT, SCOPE_HOST, "the store's accounts cannot be read");
     struct accounts *all = mem_alloc(sizeof(*all));
+    struct totals t = {.all = all, .c = worker_counters(env->worker)};
+    *out = NULL;
     all->env = env;
     all->by_key = hash_new();
     all->rests = hash_new();
@@ -52,7 +65,14 @@ int accounts_new(struct accounts **out, struct env *env, struct err *e)
     list_init(&all->released);
     task_init(&all->task, env->worker, accounts_step);
     timer_init(&all->look_timer, &all->task);
+    sweep_init(all);
+    if (store_walk(env->store, STORE_ACCOUNTS, slice_str(""), add_account, &t) != 0 ||
+        store_walk(env->store, STORE_UNITS, slice_str(""), add_unit_totals, &t) != 0) {
+        accounts_free(&all);
+        return err_set(e, E_CORRUPT, SCOPE_HOST, "the store's accounts cannot be read");
+    }
     looks_tick(all);
+    task_wake(&all->task);
     *out = all;
     return 0;
 }
@@ -62,8 +82,20 @@ unsigned accounts_movers(const struct accounts *a)
     return a->movers;
 }
 
+void accounts_reload(struct accounts *all)
+{
+    sweep_reload(all);
+}
+
+void accounts_drain(struct accounts *all)
+{
+    all->sweep.drained = true;
+}
+
 static void account_free(struct account *a)
 {
+    sweep_leave(a);
+    free(a->order);
     hash_del(a->all->by_key, buf_slice(&a->key));
     list_remove(&a->released);
     if (a->barrier.pending)
@@ -103,6 +135,7 @@ void accounts_free(struct accounts **ap)
     list_for_each_safe(it, tmp, &gone)
         account_free(container_of(it, struct account, released));
     timer_stop(&all->look_timer);
+    sweep_free(all);
     task_stop(&all->task);
     hash_free(&all->by_key);
     rests_free(&all->rests);
@@ -118,6 +151,7 @@ static void accounts_step(struct task *t)
     accounts_run_queue(all);
     looks_tick(all);
     looks_run(all);
+    sweep_run(all);
     list_for_each_safe(it, tmp, &all->released)
     {
         struct account *a = container_of(it, struct account, released);
@@ -128,9 +162,13 @@ static void accounts_step(struct task *t)
 
 void account_release(struct account *a)
 {
+    if (list_empty(&a->users) && (!sweep_can(a) || (a->movers == 0 && a->all->sweep.in_ring > a->all->env->settings->movers)))
+        sweep_leave(a);
     if (!list_empty(&a->users) || a->mirror != NULL || a->movers > 0)
         return;
     secret_free(&a->password);
+    if (!list_empty(&a->sweeping))
+        return;
     if (!list_empty(&a->released))
         return;
     list_append(&a->all->released, &a->released);
@@ -151,6 +189,68 @@ void account_wake(struct account *a)
 struct store_batch *account_batch(struct account *a)
 {
     return store_batch_new(a->all->env->store);
+}
+
+/* ---- states ---- */
+
+#define TO(state) (1U << (state))
+
+/* Back from MOVED: the old host has a mailbox again that came later. */
+static const unsigned allowed[] = {
+    [ACCOUNT_NEW] = TO(ACCOUNT_KNOWN),
+    [ACCOUNT_KNOWN] = TO(ACCOUNT_MOVING) | TO(ACCOUNT_MOVED),
+    [ACCOUNT_MOVING] = TO(ACCOUNT_MOVED),
+    [ACCOUNT_MOVED] = TO(ACCOUNT_MOVING),
+};
+
+static void log_moved(const struct account *a)
+{
+    uint64_t n = 0, moved = 0, left = 0, bytes = 0;
+    for (uint32_t i = 0; i < a->n_units; i++) {
+        const struct unit *u = a->units[i];
+        if (u == NULL || u->rec.kind != UNIT_MAILBOX || u->rec.old_name[0] == '\0')
+            continue;
+        n += u->rec.state == UNIT_MOVED;
+        moved += u->rec.moved;
+        left += u->rec.left_behind;
+        bytes += u->rec.bytes;
+    }
+    log_event(worker_log(a->all->env->worker), LOG_INFO, "account_moved", log_s("account", a->rec.name),
+              log_n("mailboxes", (int64_t)n), log_n("moved", (int64_t)moved), log_n("left_behind", (int64_t)left),
+              log_n("bytes", (int64_t)bytes));
+}
+
+void account_enter(struct account *a, enum account_state to)
+{
+    struct counters *c = worker_counters(a->all->env->worker);
+    if ((allowed[a->rec.state] & TO(to)) == 0)
+        abort(); /* a bug here could call an account moved that is not */
+    log_event(worker_log(a->all->env->worker), LOG_DEBUG, "account_state", log_s("account", a->rec.name),
+              log_s("from", account_state_name(a->rec.state)), log_s("to", account_state_name(to)));
+    c->accounts_moved -= a->rec.state == ACCOUNT_MOVED;
+    c->accounts_moved += to == ACCOUNT_MOVED;
+    bool mirrored = a->rec.state == ACCOUNT_NEW; /* the mirror recorded it already */
+    a->rec.state = to;
+    if (!mirrored) {
+        struct store_batch *b = account_batch(a);
+        store_put_account(b, &a->rec);
+        store_submit(&b, NULL);
+    }
+    if (to == ACCOUNT_MOVED)
+        log_moved(a);
+}
+
+void account_settle(struct account *a)
+{
+    if (a->rec.state == ACCOUNT_NEW || a->mirror != NULL)
+        return;
+    while (a->settled < a->n_units && (a->units[a->settled] == NULL || !unit_needs_old(a->units[a->settled])))
+        a->settled++;
+    bool all = a->settled == a->n_units;
+    if (all && a->rec.state != ACCOUNT_MOVED)
+        account_enter(a, ACCOUNT_MOVED);
+    else if (!all && a->rec.state == ACCOUNT_MOVED)
+        account_enter(a, ACCOUNT_MOVING);
 }
 
 /* ---- loading ---- */
@@ -202,6 +302,7 @@ static void create_record(struct account *a)
     a->rec.next_unit = 1;
     a->rec.old_prefix = mem_strdup("");
     a->rec.new_prefix = mem_strdup("");
+    a->rec.login = mem_strdup("");
     a->rec.others = mem_strdup("");
     a->rec.shared = mem_strdup("");
     worker_counters(a->all->env->worker)->accounts++;
@@ -218,6 +319,7 @@ static int account_load(struct accounts *all, struct slice key, struct account *
     a->all = all;
     list_init(&a->users);
     list_init(&a->released);
+    list_init(&a->sweeping);
     a->by_view = hash_new();
     a->by_new = hash_new();
     buf_put_slice(&a->key, key);
@@ -238,7 +340,37 @@ static int account_load(struct accounts *all, struct slice key, struct account *
     return 0;
 }
 
+int account_open(struct accounts *all, uint32_t id, struct account **out)
+{
+    struct store_account rec;
+    struct err e = {0};
+    int r = store_get_account(all->env->store, id, &rec);
+    *out = NULL;
+    if (r != 0)
+        return r;
+    *out = hash_get(all->by_key, slice_str(rec.name));
+    if (*out == NULL)
+        r = account_load(all, slice_str(rec.name), out, &e);
+    store_account_clear(&rec);
+    return r;
+}
+
 /* ---- users ---- */
+
+/* The spelling that the old host let in: the way in there for a master user later on. */
+static void learn_login(struct account *a, struct slice login)
+{
+    a->rec.last_seen = clock_real_us() / 1000000;
+    buf_clear(&a->login);
+    buf_put_slice(&a->login, login);
+    if (slice_is(login, a->rec.login))
+        return;
+    free(a->rec.login);
+    a->rec.login = slice_dup(login);
+    struct store_batch *b = account_batch(a);
+    store_put_account(b, &a->rec);
+    store_submit(&b, NULL);
+}
 
 int account_attach(struct accounts *all, struct account_user *u, struct task *task, struct slice key,
                    struct slice login, const struct secret *password, struct account **out, struct err *e)
@@ -255,19 +387,19 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
     u->waiting = NULL;
     u->failed = NULL;
     list_append(&a->users, &u->node);
-    buf_clear(&a->login);
-    buf_put_slice(&a->login, login);
+    learn_login(a, login);
     secret_copy(&a->password, password);
     if (u->address != NULL) {
         free(a->client_address);
         a->client_address = mem_strdup(u->address);
         a->client_port = u->port;
     }
-    a->rec.last_seen = clock_real_us() / 1000000;
     if (a->rec.state == ACCOUNT_NEW && a->mirror == NULL) {
         err_clear(&a->mirror_err);
         a->mirror = mirror_start(a);
     }
+    account_settle(a);
+    sweep_enrol(a);
     *out = a;
     return 0;
 }

@@ -22,6 +22,7 @@ libmove_a_SOURCES = \
 	src/move/special.h \
 	src/move/quiet.c \
 	src/move/spool.c \
+	src/move/sweep.c \
 	src/move/switch.c \
 	src/move/tidy.c \
 	src/move/unit.c \

@@ -296,7 +296,7 @@ void unit_look_done(struct unit *u, int result, uint64_t found, const struct err
     if (result == 0) {
         rest_look(u);
     } else {
-        rest_begin(u, found > 0);
+        rest_begin(u, found > 0, false);
         if (e->scope == SCOPE_HOST && e->code != E_AUTH)
             all->look_rest_ms = worker_now_ms(all->env->worker) + all->env->settings->retry_seconds * (uint64_t)1000;
         log_event(log, LOG_INFO, "stragglers_later", log_s("account", a->rec.name),

@@ -348,10 +348,11 @@ static void committed(struct mirror *m)
         finish(m, &m->err);
         return;
     }
-    a->rec.state = ACCOUNT_KNOWN;
+    account_enter(a, ACCOUNT_KNOWN);
     struct unit *inbox = account_find(a, slice_str("INBOX"));
     if (inbox != NULL && inbox->rec.home == HOME_OLD)
         unit_start(inbox);
+    sweep_enrol(a);
     finish(m, NULL);
 }
 

@@ -70,8 +70,10 @@ static void choose(struct mirror *m, struct mirror_entry *e)
     }
     free(e->new);
     e->new = slice_dup(buf_slice(&name));
-    unit_new(a, e->folder ? UNIT_FOLDER : UNIT_MAILBOX, UNIT_UNTOUCHED, HOME_OLD,
-             slice_str(e->old), slice_str(e->view), buf_slice(&name));
+    struct unit *u = unit_new(a, e->folder ? UNIT_FOLDER : UNIT_MAILBOX, UNIT_UNTOUCHED, HOME_OLD,
+                              slice_str(e->old), slice_str(e->view), buf_slice(&name));
+    unsigned rank;
+    u->rec.special = e->special != USE_NONE || use_of_name(m, &m->old, slice_str(e->old), &rank) != USE_NONE;
     if (e->folder || hash_get(m->new.names, buf_slice(&name)) != NULL || name_is_inbox(buf_slice(&name)))
         e->exists = true;
     buf_free(&name);
@@ -164,7 +166,7 @@ static void forget_units(struct account *a)
     }
     free(a->units);
     a->units = NULL;
-    a->n_units = 0;
+    a->n_units = a->settled = 0;
     a->rec.next_unit = 1;
 }
 

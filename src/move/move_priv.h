@@ -10,6 +10,25 @@
 struct mirror;
 struct mover;
 
+/*
+ * What moves without anybody waiting for it. Accounts take turns; those that are not in memory stand in `absent` by their id,
+ * and are loaded a few at a time where a master user opens both hosts.
+ */
+struct sweep {
+    struct list ring;    /* struct account.sweeping: has something to move, and can */
+    unsigned in_ring;
+    struct list running; /* struct unit.swept: copies that nobody waits for, in the order they began */
+    uint32_t *absent;    /* account ids, a ring of cap places */
+    size_t first, n, cap;
+    struct hash *known;  /* the same ids */
+    size_t pass;         /* of absent, how many are still to be looked at in this round */
+    uint64_t pass_after_ms; /* the next round begins */
+    struct timer timer;  /* of accounts.task: when the next look is worth while */
+    uint64_t rest_until_ms; /* a host failed: nothing begins before */
+    unsigned failures;   /* in a row */
+    bool drained;        /* the process ends */
+};
+
 struct accounts {
     struct env *env;
     struct hash *by_key;  /* -> struct account */
@@ -21,6 +40,7 @@ struct accounts {
     struct timer look_timer;
     uint64_t look_rest_ms; /* no look begins before: the old host was away */
     struct list released; /* accounts without users, by struct account.released */
+    struct sweep sweep;
 };
 
 struct account {
@@ -42,6 +62,11 @@ struct account {
     unsigned looks;        /* of the running ones: at stragglers */
     struct list released;  /* on accounts.released while unused */
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
+    uint32_t settled;          /* units before this place need the old host no more */
+    struct list sweeping;      /* on sweep.ring */
+    uint32_t *order;           /* units to sweep, the rest of this round from next on */
+    uint32_t n_order, next;
+    uint64_t sweep_after_ms;   /* all of the rest is resting */
 };
 
 struct unit {
@@ -53,6 +78,7 @@ struct unit {
     bool in_looks; /* for a look */
     bool looking;  /* the mover only looks for stragglers */
     uint32_t stuck_uid, stuck; /* the straggler that old lists and does not send, and how often it did not */
+    struct list swept; /* on sweep.running */
     uint64_t done, total; /* progress */
     struct err err; /* of the last failure in this process */
     struct uidmap map;
@@ -64,6 +90,14 @@ void account_wake(struct account *a);
 struct store_batch *account_batch(struct account *a);
 /* Frees the account soon if nobody needs it. */
 void account_release(struct account *a);
+/* The one place where an account changes state; checks the table, counts, logs. */
+void account_enter(struct account *a, enum account_state to);
+/* After a unit moved or went away: the account's state follows, and is recorded. */
+void account_settle(struct account *a);
+/* Loads it, or finds it in memory; the caller sees to it that somebody needs it. */
+int account_open(struct accounts *all, uint32_t id, struct account **out) MUST_USE;
+/* An account that has a mailbox on the old host, as far as its own state goes: its contents move. */
+bool unit_needs_old(const struct unit *u);
 
 /* ---- unit.c ---- */
 /* Adds a unit to the account with the next id; names are copied. */
@@ -86,6 +120,33 @@ void unit_gauges(struct counters *c, const struct store_unit *rec, int sign);
 void unit_open_folder(struct unit *u);
 void unit_close_count(struct unit *u);
 void accounts_run_queue(struct accounts *all);
+/* Another copy may begin, in all and of this account. */
+bool accounts_room(const struct accounts *all);
+bool account_room(const struct account *a);
+void unit_begin(struct unit *u); /* there is room */
+
+/* ---- sweep.c ---- */
+void sweep_init(struct accounts *all);
+void sweep_free(struct accounts *all);
+/* Somebody signed in, or units came: takes it into the round if there is something to move. */
+void sweep_enrol(struct account *a);
+/* Nobody is signed in any more, or all has moved, or the account is forgotten. */
+void sweep_leave(struct account *a);
+/* At the start: this account has mailboxes on the old host. */
+void sweep_note_absent(struct accounts *all, uint32_t id);
+/* Who goes first within an account. */
+int sweep_compare(const struct unit *a, const struct unit *b);
+void sweep_reload(struct accounts *all);
+/* Begins what may begin now. */
+void sweep_run(struct accounts *all);
+/* A copy that nobody waited for ended. */
+void sweep_ended(struct unit *u, int result, const struct err *e);
+/* A person waits for it now: it is no longer the sweep's. */
+void sweep_joined(struct unit *u);
+/* A copy of the sweep makes room: of this account, or of any (NULL). False: there is none. */
+bool sweep_yield(struct accounts *all, const struct account *a);
+/* The account may be worked on with what is at hand. */
+bool sweep_can(const struct account *a);
 
 /* ---- look.c ---- */
 void looks_run(struct accounts *all); /* starts those that may run now */
@@ -94,10 +155,12 @@ void unit_look_ended(struct unit *u);
 void unit_look_done(struct unit *u, int result, uint64_t found, const struct err *e);
 
 /* ---- rest.c ---- */
-void rest_begin(struct unit *u, bool progressed);
+/* swept: nobody waited for the copy, so the first touch tries at once all the same. */
+void rest_begin(struct unit *u, bool progressed, bool swept);
 /* Nothing failed, but it need not be looked at again so soon. */
 void rest_look(struct unit *u);
-bool rest_lasts(const struct unit *u);
+bool rest_lasts(const struct unit *u);        /* for a touch */
+uint64_t rest_until_ms(const struct unit *u); /* for the sweep; 0: it does not rest */
 void rest_end(struct unit *u);
 void rests_free(struct hash **rests);
 

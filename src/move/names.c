@@ -314,6 +314,7 @@ void account_deleted(struct account *a, struct unit *u, struct store_wait *wait)
     unit_enter(u, UNIT_DELETED);
     store_put_unit(b, &u->rec);
     store_submit(&b, wait);
+    account_settle(a);
 }
 
 static void replace(char **name, struct slice from, struct slice to)

@@ -11,6 +11,7 @@ enum { REST_MAX_MS = 10 * 60 * 1000 };
 
 struct rest {
     uint64_t until_ms;
+    bool swept; /* the last copy was the sweep's */
     unsigned failures; /* in a row, without any message carried over in between */
 };
 
@@ -43,12 +44,13 @@ void rest_look(struct unit *u)
                                          (uint64_t)env->settings->look_seconds * 1000};
 }
 
-void rest_begin(struct unit *u, bool progressed)
+void rest_begin(struct unit *u, bool progressed, bool swept)
 {
     struct accounts *all = u->account->all;
     struct rest *r = make(u);
     uint64_t ms = (uint64_t)all->env->settings->retry_seconds * 1000;
     uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
+    r->swept = swept;
     r->failures = progressed ? 1 : r->failures + 1;
     for (unsigned i = 1; i < r->failures && ms < most; i++)
         ms = ms * 2 < most ? ms * 2 : most;
@@ -58,7 +60,14 @@ void rest_begin(struct unit *u, bool progressed)
 bool rest_lasts(const struct unit *u)
 {
     const struct rest *r = find(u);
-    return r != NULL && worker_now_ms(u->account->all->env->worker) < r->until_ms;
+    return r != NULL && !r->swept && rest_until_ms(u) != 0;
+}
+
+uint64_t rest_until_ms(const struct unit *u)
+{
+    const struct rest *r = find(u);
+    bool lasts = r != NULL && worker_now_ms(u->account->all->env->worker) < r->until_ms;
+    return lasts ? r->until_ms : 0;
 }
 
 void rest_end(struct unit *u)

@@ -85,6 +85,11 @@ void unit_close_count(struct unit *u)
     u->rec.found = found;
 }
 
+bool unit_needs_old(const struct unit *u)
+{
+    return u->rec.kind == UNIT_MAILBOX && u->rec.home == HOME_OLD && u->rec.state != UNIT_DELETED;
+}
+
 /* ---- making and freeing ---- */
 
 static void add_to_account(struct account *a, struct unit *u)
@@ -176,22 +181,39 @@ void unit_start(struct unit *u)
     accounts_run_queue(all);
 }
 
+bool accounts_room(const struct accounts *all)
+{
+    return all->movers < all->env->settings->movers;
+}
+
+bool account_room(const struct account *a)
+{
+    return a->running < a->all->env->settings->movers_per_account;
+}
+
+void unit_begin(struct unit *u)
+{
+    u->account->all->movers++;
+    u->account->running++;
+    if (u->account->rec.state != ACCOUNT_MOVING)
+        account_enter(u->account, ACCOUNT_MOVING);
+    u->mover = mover_start(u);
+}
+
+/* People wait for these: where all places are taken, a copy of the sweep makes room. */
 void accounts_run_queue(struct accounts *all)
 {
     struct list *it, *tmp;
     list_for_each_safe(it, tmp, &all->queue)
     {
         struct unit *u = container_of(it, struct unit, queued);
-        const struct settings *s = all->env->settings;
-        if (all->movers >= s->movers)
-            return;
-        if (u->account->running >= s->movers_per_account)
+        if (!account_room(u->account) && !sweep_yield(all, u->account))
             continue;
+        if (!accounts_room(all) && !sweep_yield(all, NULL))
+            return;
         list_remove(&u->queued);
         u->in_queue = false;
-        all->movers++;
-        u->account->running++;
-        u->mover = mover_start(u);
+        unit_begin(u);
     }
 }
 
@@ -203,6 +225,7 @@ void unit_stop(struct unit *u)
         u->account->movers--;
     }
     if (u->mover != NULL) {
+        list_remove(&u->swept);
         mover_abort(&u->mover);
         if (u->looking)
             unit_look_ended(u);
@@ -230,21 +253,26 @@ static void end_waiting(struct unit *u, bool failed)
 void unit_mover_done(struct unit *u, int result, bool progressed, const struct err *e)
 {
     struct account *a = u->account;
+    bool swept = !list_empty(&u->swept);
     u->mover = NULL;
+    list_remove(&u->swept);
     a->all->movers--;
     a->running--;
     a->movers--;
     if (result == 0) {
         rest_end(u);
+        account_settle(a);
     } else {
         u->err = *e;
-        rest_begin(u, progressed);
+        rest_begin(u, progressed, swept);
         counters_of(u)->copies_failed++;
         counters_of(u)->errors++;
         log_event(log_of(u), LOG_WARN, "copy_failed", log_s("account", a->rec.name),
                   log_s("unit", u->rec.view_name), log_s("class", err_name(e->code)), log_e(e));
     }
     end_waiting(u, result != 0);
+    if (swept)
+        sweep_ended(u, result, e);
     task_wake(&a->all->task);
     account_release(a);
 }
@@ -272,6 +300,7 @@ enum readiness unit_touch(struct unit *u, struct account_user *user, struct err 
         }
         unit_start(u);
     }
+    sweep_joined(u);
     user->waiting = u;
     return STATE_BUSY;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define RECORD_VERSION 1u
-#define UNIT_VERSION 2u    /* 1 had no old_modseq and what follows it */
-#define ACCOUNT_VERSION 2u /* 1 had both kinds of namespaces in others */
+#define UNIT_VERSION 3u    /* 1 had no old_modseq and what follows it, 2 no special */
+#define ACCOUNT_VERSION 3u /* 1 had both kinds of namespaces in others, 2 no login */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
 
 static void put_be32(struct buf *out, uint32_t v)
@@ -45,6 +45,12 @@ int store_key_read(struct slice key, uint32_t *ids, unsigned n)
     return key.n == 4 * (size_t)n ? 0 : E_CORRUPT;
 }
 
+/* A record's version, of those that can still be read; anything else is refused at opening. */
+static uint8_t version_of(struct slice value, uint8_t newest)
+{
+    return value.n > 0 && value.p[0] < newest ? value.p[0] : newest;
+}
+
 void store_account_encode(struct buf *out, const struct store_account *a)
 {
     buf_putc(out, (char)ACCOUNT_VERSION);
@@ -60,12 +66,13 @@ void store_account_encode(struct buf *out, const struct store_account *a)
     codec_put_str(out, a->new_prefix);
     codec_put_str(out, a->others);
     codec_put_str(out, a->shared);
+    codec_put_str(out, a->login);
 }
 
 int store_account_decode(struct store_account *a, struct slice value)
 {
-    bool first = value.n > 0 && value.p[0] == 1;
-    struct codec_in in = codec_open(value, first ? 1 : ACCOUNT_VERSION);
+    uint8_t version = version_of(value, ACCOUNT_VERSION);
+    struct codec_in in = codec_open(value, version > 0 ? version : ACCOUNT_VERSION);
     *a = (struct store_account){0};
     a->id = codec_u32(&in);
     a->name = codec_str(&in);
@@ -78,7 +85,8 @@ int store_account_decode(struct store_account *a, struct slice value)
     a->old_prefix = codec_str(&in);
     a->new_prefix = codec_str(&in);
     a->others = codec_str(&in);
-    a->shared = first ? mem_strdup("") : codec_str(&in);
+    a->shared = version < 2 ? mem_strdup("") : codec_str(&in);
+    a->login = version < 3 ? mem_strdup("") : codec_str(&in);
     int r = codec_end(&in);
     if (r != 0)
         store_account_clear(a);
@@ -92,6 +100,7 @@ void store_account_clear(struct store_account *a)
     free(a->new_prefix);
     free(a->others);
     free(a->shared);
+    free(a->login);
     *a = (struct store_account){0};
 }
 
@@ -125,12 +134,13 @@ void store_unit_encode(struct buf *out, const struct store_unit *u)
     codec_put_u64(out, u->new_modseq);
     codec_put_u64(out, u->straggler_uid);
     codec_put_u64(out, u->stragglers);
+    codec_put_u64(out, u->special);
 }
 
 int store_unit_decode(struct store_unit *u, struct slice value)
 {
-    bool first = value.n > 0 && value.p[0] == 1;
-    struct codec_in in = codec_open(value, first ? 1 : UNIT_VERSION);
+    uint8_t version = version_of(value, UNIT_VERSION);
+    struct codec_in in = codec_open(value, version > 0 ? version : UNIT_VERSION);
     *u = (struct store_unit){0};
     u->account = codec_u32(&in);
     u->id = codec_u32(&in);
@@ -155,12 +165,14 @@ int store_unit_decode(struct store_unit *u, struct slice value)
     u->started = codec_i64(&in);
     u->finished = codec_i64(&in);
     u->reason = codec_str(&in);
-    if (!first) {
+    if (version >= 2) {
         u->old_modseq = codec_u64(&in);
         u->new_modseq = codec_u64(&in);
         u->straggler_uid = codec_u32(&in);
         u->stragglers = codec_u64(&in);
     }
+    if (version >= 3)
+        u->special = codec_enum(&in, 0, 1) != 0;
     int r = codec_end(&in);
     if (r != 0)
         store_unit_clear(u);

@@ -29,7 +29,7 @@ store { path = "%s" }
 log { format = "logfmt" level = "debug" }
 %s
 '''
-MORE = 'copy { uid_headroom = 1000 }\n'
+MORE = 'copy { uid_headroom = 1000 sweep = no }\n'
 
 
 def free_port():

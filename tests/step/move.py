@@ -27,7 +27,7 @@ ALLOWED = re.compile(rb'(AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|
 
 
 def more(batch, rest):
-    return 'copy { uid_headroom = 1000 settle_seconds = 0 retry_seconds = %d batch_messages = %d }\n' % (rest, batch)
+    return 'copy { uid_headroom = 1000 settle_seconds = 0 retry_seconds = %d batch_messages = %d sweep = no }\n' % (rest, batch)
 
 
 class Moving(World):

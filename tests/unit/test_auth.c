@@ -23,6 +23,9 @@ static void free_settings(struct settings *s)
 {
     free(s->old_imap.user);
     free(s->new_imap.user);
+    free(s->old_imap.master_separator);
+    free(s->old_imap.master_user);
+    secret_free(&s->old_imap.master_password);
     free(s->new_imap.master_separator);
     free(s->new_imap.master_user);
     free(s->default_domain);
@@ -138,6 +141,22 @@ static void creds(void **state)
     assert_string_equal(buf_cstr(&c.authcid), "wherry");
     assert_string_equal(c.password.p, "master pw");
     auth_creds_free(&c);
+    s->old_imap.sign_in = SIGN_IN_MASTER;
+    s->old_imap.master_user = mem_strdup("boss");
+    s->old_imap.master_separator = mem_strdup("%%");
+    secret_set(&s->old_imap.master_password, slice_str("old master"));
+    assert_int_equal(auth_host_creds(s, &s->old_imap, slice_str("User"), &pw, &c), 0);
+    assert_string_equal(buf_cstr(&c.authcid), "User%%boss");
+    assert_string_equal(c.password.p, "old master");
+    auth_creds_free(&c);
+    /* A password is checked with itself. */
+    assert_int_equal(auth_own_creds(s, &s->old_imap, slice_str("User"), &pw, &c), 0);
+    assert_string_equal(buf_cstr(&c.authcid), "User");
+    assert_int_equal(c.authzid.len, 0);
+    assert_string_equal(c.password.p, "own");
+    auth_creds_free(&c);
+    assert_int_equal(auth_check_login(s, slice_str("bob%%boss")), E_INVAL);
+    assert_int_equal(auth_check_login(s, slice_str("bob")), 0);
     secret_free(&pw);
     free_settings(s);
 }

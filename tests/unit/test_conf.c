@@ -233,6 +233,8 @@ static const struct wrong wrongs[] = {
     {BASE "tls {\n certificate = \"/nonexistent/c\"\n key = \"/etc/hosts\" }\n", 5,
      "tls.certificate: /nonexistent/c: No such file or directory"},
     {BASE "old { imap { ca = \"/tmp\" } }\n", 4, "old.imap.ca: /tmp: not a file"},
+    {BASE "old { imap { sign_in = \"master\" } }\n", 4,
+     "old.imap.sign_in = \"master\" needs old.imap.master_user"},
     {BASE "new { imap { sign_in = \"master\" } }\n", 4,
      "new.imap.sign_in = \"master\" needs new.imap.master_user"},
     {BASE "new { imap { sign_in = authzid master_user = x } }\n", 4,

@@ -180,6 +180,7 @@ static void fill_unit(struct store_unit *u, uint64_t *x)
         .new_modseq = any64(x),
         .straggler_uid = any32(x),
         .stragglers = any64(x),
+        .special = next_random(x) % 2 == 0,
     };
 }
 
@@ -200,6 +201,7 @@ static void fill(enum kind k, union record *r, uint64_t *x)
             .new_prefix = any_text(x),
             .others = any_text(x),
             .shared = any_text(x),
+            .login = any_text(x),
         };
     } else if (k == UNIT) {
         fill_unit(&r->unit, x);
@@ -267,7 +269,7 @@ static void there_and_back(void **state)
 static void fields_survive(void **state)
 {
     (void)state;
-    char name[] = "user@example.org", sep[] = "INBOX.", empty[] = "";
+    char name[] = "user@example.org", sep[] = "INBOX.", empty[] = "", login[] = "User";
     struct store_account a = {.id = 7,
                               .name = name,
                               .state = ACCOUNT_MOVING,
@@ -278,7 +280,8 @@ static void fields_survive(void **state)
                               .new_sep = '/',
                               .old_prefix = sep,
                               .new_prefix = NULL,
-                              .others = empty, .shared = empty};
+                              .others = empty, .shared = empty,
+                              .login = login};
     struct store_account b;
     struct buf v = {0};
     store_account_encode(&v, &a);
@@ -290,6 +293,7 @@ static void fields_survive(void **state)
     assert_int_equal(b.next_unit, 3);
     assert_int_equal(b.old_sep, '.');
     assert_int_equal(b.new_sep, '/');
+    assert_string_equal(b.login, "User");
     assert_string_equal(b.old_prefix, "INBOX.");
     assert_string_equal(b.new_prefix, ""); /* NULL comes back as "" */
     store_account_clear(&b);
@@ -314,7 +318,7 @@ static void changed_bytes(void **state)
                 int r = decode(k, &out, buf_slice(&a));
                 assert_true(r == 0 || r == E_CORRUPT);
                 if (i == 0)
-                    assert_int_equal(r == 0, c == (k == UNIT || k == ACCOUNT ? 2 : 1)); /* the version */
+                    assert_int_equal(r == 0, c == (k == UNIT || k == ACCOUNT ? 3 : 1)); /* the version */
                 clear(k, &out);
             }
             *p = was;
@@ -324,13 +328,19 @@ static void changed_bytes(void **state)
     }
 }
 
-/* A unit of version 1 ends before old_modseq. */
+/* A unit of version 1 ends before old_modseq, one of version 2 before special. */
 static void an_older_unit(void **state)
 {
     (void)state;
     struct store_unit u = {.account = 7, .id = 9, .kind = UNIT_MAILBOX, .state = UNIT_MOVED, .home = HOME_NEW}, got;
     struct buf v = {0};
     store_unit_encode(&v, &u);
+    v.mem[v.off] = 2;
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), E_CORRUPT);
+    buf_truncate(&v, v.len - 1);
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), 0);
+    assert_int_equal(got.id, 9);
+    store_unit_clear(&got);
     v.mem[v.off] = 1;
     buf_truncate(&v, v.len - 4);
     assert_int_equal(store_unit_decode(&got, buf_slice(&v)), 0);

@@ -32,8 +32,8 @@ int auth_account_key(const struct settings *s, struct slice login, struct buf *o
 
 /*
  * Who and what to send to a host: authorization identity ("" for none), authentication identity, password.
- * For the old host, and SAME: the expanded name and the person's own password. MASTER: "user*master" and the master
- * password. AUTHZID: authzid = the expanded name, authcid = master user. RELAY: the master user alone, for everybody. With fold_case the name at the new host is
+ * SAME: the expanded name and the person's own password. MASTER: "user*master" and the master password, the person's
+ * is not looked at. AUTHZID: authzid = the expanded name, authcid = master user. RELAY: the master user alone, for everybody. With fold_case the name at the new host is
  * in lower case however it was typed. Errors as auth_expand; *out is empty then.
  */
 struct auth_creds {
@@ -42,6 +42,9 @@ struct auth_creds {
 };
 int auth_host_creds(const struct settings *s, const struct mail_host *h, struct slice login,
                     const struct secret *password, struct auth_creds *out) MUST_USE;
+/* The same with the person's own name and password whatever the host's sign_in is: what a password is checked with. */
+int auth_own_creds(const struct settings *s, const struct mail_host *h, struct slice login,
+                   const struct secret *password, struct auth_creds *out) MUST_USE;
 void auth_creds_free(struct auth_creds *c);
 
 void auth_base64(struct slice in, struct buf *out);

@@ -13,6 +13,7 @@
     X(sign_ins, "successful sign-ins")                                                             \
     X(sign_in_failures, "refused sign-ins")                                                        \
     X(accounts, "accounts known (gauge)")                                                          \
+    X(accounts_moved, "accounts all of whose mailboxes have moved (gauge)")                        \
     X(mailboxes, "mailboxes known (gauge)")                                                        \
     X(mailboxes_untouched, "mailboxes still at home on the old host (gauge)")                      \
     X(mailboxes_copying, "mailboxes being copied (gauge)")                                         \
@@ -27,6 +28,7 @@
     X(bytes_from_clients, "bytes received from clients")                                           \
     X(messages_submitted, "submitted messages that the new host accepted")                         \
     X(bytes_submitted, "their bytes")                                                              \
+    X(copies_swept, "copies of a mailbox that began in the background")                            \
     X(copies_failed, "copies of a mailbox that were broken off")                                   \
     X(errors, "errors of any kind that were logged at level warn or above")
 

@@ -23,7 +23,7 @@ struct mail_host {
     char *ca;     /* PEM file, NULL: the system's */
     bool verify;
     char *user;   /* template of the name there: %u login as typed, %n local part, %d domain */
-    enum sign_in sign_in;      /* new host only; old is always the person's own; RELAY: submission only */
+    enum sign_in sign_in;      /* never for the check of a password; RELAY: submission only */
     char *master_user;         /* for MASTER and AUTHZID, and the account of RELAY */
     char *master_password_file;
     char *master_separator;    /* "user" separator "master_user" */
@@ -61,6 +61,7 @@ struct settings {
     /* the copy */
     unsigned movers;            /* mailboxes being copied at once, in all */
     unsigned movers_per_account;
+    bool sweep;                 /* what nobody has opened moves in the background */
     unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
     uint64_t batch_bytes;       /* a batch ends at this size too */
     uint32_t uid_headroom;

@@ -31,6 +31,8 @@ struct unit;     /* owner: its account */
 int accounts_new(struct accounts **out, struct env *env, struct err *e) MUST_USE; /* reads totals for the gauges */
 void accounts_free(struct accounts **a); /* aborts movers; what they had committed stands */
 unsigned accounts_movers(const struct accounts *a); /* running now */
+void accounts_reload(struct accounts *a); /* the settings changed: the sweep looks again */
+void accounts_drain(struct accounts *a);  /* the process ends: nothing begins that nobody waits for */
 
 /*
  * A session's hold on an account; embedded in the session. task is woken when something it waits for changed:

@@ -32,6 +32,7 @@ struct store_account {
     uint32_t next_unit;            /* the next unit id to hand out, from 1 */
     char old_sep, new_sep;         /* hierarchy separators, 0: none (flat) */
     char *old_prefix, *new_prefix; /* personal namespace prefix, "" or "INBOX." */
+    char *login;                   /* as the person typed it last, "": not known */
     char *others, *shared;         /* prefixes of the old host's other namespaces, which do not move, one a line */
 };
 
@@ -55,6 +56,7 @@ struct store_unit {
      * brought over. */
     uint32_t straggler_uid;
     uint64_t stragglers;
+    bool special; /* the old host gives it a special use: it moves before others */
 };
 
 /* One message of a batch that is on its way to, or was stored on, the new host. */

@@ -18,6 +18,8 @@ class Wherryd:
     sign_in is same, master or authzid. `more` maps a section to further lines of it: {'limits': 'x = 1\\n'};
     'old.imap' and 'new.imap' are the hosts' own.
 
+    Mailboxes move when they are opened and not before, unless more['copy'] says `sweep = yes`: most tests are about that moment.
+
     submission is a function of the daemon's folder that gives the new host's section `submission`; then ports 587 and 465
     are there too, as smtp_port and smtps_port."""
 
@@ -63,7 +65,9 @@ class Wherryd:
         text += section('new', host('new', new, new_tls) + (submission(self.dir) if submission else ''))
         text += section('store', 'path = "%s"\n' % self.store)
         text += section('log', 'format = "%s"\nlevel = "%s"\n' % (log_format, level))
-        text += section('copy', '' if 'settle' in more.get('copy', '') else 'settle_seconds = 1\n')
+        copy = more.get('copy', '')
+        text += section('copy', ('' if 'settle' in copy else 'settle_seconds = 1\n') +
+                        ('' if 'sweep' in copy else 'sweep = no\n'))
         for name in list(more):
             text += section(name, '') if name else more.pop(name)
         self.conf = place.write(self.dir + '/wherryd.conf', text)

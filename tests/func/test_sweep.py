@@ -1,0 +1,142 @@
+"""What moves without being opened: who goes first, when it stops, and what it never gets in the way of."""
+
+import os
+
+from wharf import mail, snapshot
+from wharf.world import until
+
+SWEEP = 'sweep = yes\nretry_seconds = 1\n'
+MASTER = 'sign_in = "master"\nmaster_user = "master"\nmaster_password_file = "%s"\n'
+AUTHZID = MASTER.replace('"master"\n', '"authzid"\n', 1)
+
+
+def pair(w):
+    return w.dovecot('.'), w.dovecot('/', store='sdbox')
+
+
+def mailboxes(d, user):
+    try:
+        return {m['name']: m for m in d.ctl_json('account', user)['mailboxes'] if m['kind'] == 'mailbox'}
+    except Exception:  # not known yet
+        return {}
+
+
+def moved(d, user):
+    return sorted(n for n, m in mailboxes(d, user).items() if m['state'] == 'moved')
+
+
+def account_state(d, user):
+    try:
+        return d.ctl_json('account', user)['state']
+    except Exception:
+        return None
+
+
+def order(d, user):
+    return [e['unit'] for e in d.events('moved') if e['account'] == user]
+
+
+def sweeping(w, old, new, more='', start=True, master=None, **options):
+    more = {'copy': SWEEP + more}
+    if master:
+        secret = w.place.write(w.place.folder('secret') + '/master', 'masterpass\n', 0o600)
+        more['old.imap'] = master % secret
+    return w.wherryd(old, new, more=more, start=start, **options)
+
+
+def compare_all(d, user, before):
+    with d.connect(user) as c:
+        after = {name: snapshot.mailbox(c, name, b'SELECT') for name in before}
+    for name, was in before.items():
+        snapshot.must_equal(snapshot.compare_mailbox(name.decode(), was, after[name]), 'through wherryd')
+
+
+def snapshots(server, user, names):
+    with server.connect(user) as c:
+        return {name: snapshot.mailbox(c, name) for name in names}
+
+
+def test_all_moves_while_signed_in(w):
+    """Nobody opens anything: INBOX goes first, then what has a special use, then the rest by name; the account ends as moved,
+    is logged and counted once, and every UID is what it was."""
+    old, new = pair(w)
+    user = w.user(old, new)
+    w.filled(old, user, {(): 40, ('Aa',): 20, ('Sent',): 20, ('Zz',): 0, ('Zz', 'deep'): 12})
+    names = [b'INBOX', b'INBOX.Aa', b'INBOX.Sent', b'INBOX.Zz.deep']
+    before = snapshots(old, user, names)
+    d = sweeping(w, old, new, 'movers = 1\n')
+    with d.connect(user) as c:
+        until(lambda: account_state(d, user) == 'moved', 30, 'the account')
+        c.ok(b'NOOP')
+    got = order(d, user)
+    assert got[0] == 'INBOX' and sorted(got) == ['INBOX', 'INBOX.Aa', 'INBOX.Sent', 'INBOX.Zz', 'INBOX.Zz.deep'], got
+    rest = [n for n in got[1:] if n != 'INBOX.Sent']
+    assert rest == sorted(rest), got
+    with old.connect(user) as c:
+        special = [f for f, _, n in c.list() if n == b'INBOX.Sent'][0]
+    if b'\\Sent' in special:
+        assert got[1] == 'INBOX.Sent', got
+    assert len(d.events('account_moved')) == 1, d.events('account_moved')
+    compare_all(d, user, before)
+    status = d.ctl_json('status')
+    assert status['complete'] and status['accounts']['moved'] == 1, status
+
+
+def test_not_without_a_person(w):
+    """Without a master user at the old host it stops with the last session, and goes on with the next."""
+    old, new = pair(w)
+    user = w.user(old, new)
+    w.filled(old, user, {(): 10, **{('F%02d' % i,): 200 for i in range(8)}})
+    slow = w.via(new, rate=300000)
+    d = sweeping(w, old, slow, 'movers = 1\n', new_tls='none')
+    with d.connect(user):
+        until(lambda: 'INBOX' in moved(d, user), 60, 'INBOX')
+        until(lambda: len(moved(d, user)) >= 2, 60, 'a mailbox')
+    # The one in hand may end; then nothing is being copied.
+    until(lambda: not any(m['state'] == 'copying' for m in mailboxes(d, user).values()), 60, 'the copy in hand')
+    n = len(moved(d, user))
+    assert n < 9 and account_state(d, user) == 'moving', moved(d, user)
+    slow.relay.rate = None
+    assert len(moved(d, user)) == n
+    with d.connect(user):
+        until(lambda: account_state(d, user) == 'moved', 60, 'the rest')
+
+
+def master_goes_on(w, old, new, how, sign_in):
+    """A minute's visit is enough: the rest moves by itself, through a restart and a kill, with a master user at both hosts;
+    and a wrong password, or the master's own, still lets nobody in."""
+    users = [w.user(old, new) for _ in range(3)]
+    boxes = [('F%d' % i,) for i in range(4)]
+    for u in users:
+        w.filled(old, u, {(): 20, **{b: 60 for b in boxes}})
+    with old.connect(users[0]) as c:
+        names = [n for _, _, n in c.list() if b'F' in n] + [b'INBOX']
+    before = {u: snapshots(old, u, names) for u in users}
+    slow = w.via(new, rate=200000)
+    d = sweeping(w, old, slow, master=how, sign_in=sign_in, new_tls='none')
+    for u in users:
+        with d.connect(u):
+            pass
+    for name, secret in ((users[0], 'masterpass'), (users[0], 'wrong'), (users[0] + '*master', 'masterpass')):
+        with d.connect() as c:
+            c.no(b'LOGIN %s %s' % (name.encode(), secret.encode()), b'AUTHENTICATIONFAILED')
+    until(lambda: sum(len(moved(d, u)) for u in users) >= 2, 60, 'a beginning')
+    d.stop()
+    d.start()
+    until(lambda: sum(len(moved(d, u)) for u in users) >= 4, 60, 'some after the restart')
+    d.kill()
+    slow.relay.rate = None
+    d.start()
+    until(lambda: all(account_state(d, u) == 'moved' for u in users), 90, 'all')
+    assert {e['account'] for e in d.events('account_moved')} == set(users), d.events('account_moved')
+    for u in users:
+        compare_all(d, u, before[u])
+
+
+def test_master_dovecot(w):
+    old, new = pair(w)
+    master_goes_on(w, old, new, MASTER, 'master')
+
+
+def test_master_cyrus(w):
+    master_goes_on(w, w.cyrus(), w.dovecot('/', store='sdbox'), AUTHZID, 'authzid')
