@@ -583,7 +583,6 @@ static void next_body(struct session *s)
         t->asked = true;
         fly(s, &row_body,
             imapc_command(session_host(s, s->side), "UID FETCH %u (BODY.PEEK[])", (unsigned)t->items[t->at].uid));
-        session_progress(s, s->cmd.tag, t->at, t->n, "Copying between the servers");
         return;
     }
     if (t->open)
@@ -663,6 +662,7 @@ bool state_transfer(struct session *s)
         return true;
     }
     bool any = pump_dest(s);
+    session_progress(s, s->cmd.tag, t->at, t->n, "Copying between the servers");
     if (!t->failed)
         return advance(s) || any;
     /* The source's replies come first, then the answer. */
