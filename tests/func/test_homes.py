@@ -11,7 +11,7 @@ SHARED = '''namespace public {{
   separator = .
   prefix = Public.
   location = maildir:{dir}
-  subscriptions = no
+  subscriptions = yes
   list = yes
 }}
 '''
@@ -68,6 +68,13 @@ def test_shared_is_served_from_old(w):
     with s.connect() as c:
         r = c.ok(b'NAMESPACE')
         assert b'("Public." ".")' in r.untagged[0].text, r
+        names = {name for _, _, name in c.list()}
+        assert b'Public.News' in names and b'INBOX.A' in names, names
+        assert [n for _, _, n in c.list(pattern=b'Public.%')] == [b'Public.News']
+        c.ok(b'SUBSCRIBE Public.News')
+        assert b'Public.News' in {n for _, _, n in c.list(b'LSUB')}
+        r = c.ok(b'LIST "" Public.* RETURN (STATUS (MESSAGES))')
+        assert [x.text for x in r.untagged if x.text.startswith(b'* STATUS')] == [b'* STATUS Public.News (MESSAGES 4)'], r
         r = c.ok(b'STATUS Public.News (MESSAGES UIDNEXT UIDVALIDITY)')
         assert b'MESSAGES 4' in r.untagged[0].text and b'UIDVALIDITY %d' % s.validity in r.untagged[0].text, r
         r = c.select(b'Public.News')
