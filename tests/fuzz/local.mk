@@ -36,3 +36,7 @@ tests_fuzz_fuzz_smtp_data_SOURCES = tests/fuzz/fuzz_smtp_data.c tests/fuzz/fuzz.
 tests_fuzz_fuzz_smtp_data_LDADD = $(SMTP_FUZZ_LIBS)
 tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/fuzz_smtp_reply.c tests/fuzz/fuzz.h tests/fuzz/replay.c
 tests_fuzz_fuzz_smtp_reply_LDADD = $(SMTP_FUZZ_LIBS)
+check_PROGRAMS += tests/fuzz/fuzz_deflate
+TESTS += tests/fuzz/fuzz_deflate
+tests_fuzz_fuzz_deflate_SOURCES = tests/fuzz/fuzz_deflate.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_fuzz_deflate_LDADD = libnet.a libbase.a $(ZLIB_LIBS)
