@@ -395,7 +395,7 @@ void reply_vanished_earlier(struct slice set, struct buf *out)
     while (set.n > 0) {
         size_t n = set.n;
         if (n > VANISHED_LINE)
-            for (n = VANISHED_LINE; n > 0 && set.p[n] != ',';)
+            for (n = VANISHED_LINE; n > 1 && set.p[n] != ',';) /* no range is that long */
                 n--;
         buf_puts(out, "* VANISHED (EARLIER) ");
         buf_put(out, set.p, n);
