@@ -10,10 +10,13 @@ class Relay:
     """Listens on `port` and passes connections on to 127.0.0.1:`target`.
 
     rate: bytes per second towards the server (None: all at once). cut: after that many bytes towards the server, over
-    all connections, every connection is reset and cut is None again. It is one thread; stop() ends it."""
+    all connections, every connection is reset and cut is None again. record: `records` gets a bytearray for each connection with
+    what the server said. It is one thread; stop() ends it."""
 
-    def __init__(self, place, target, rate=None, cut=None):
+    def __init__(self, place, target, rate=None, cut=None, record=False):
         self.target, self.rate, self.cut = target, rate, cut
+        self.records = [] if record else None
+        self.record_of = {}
         self.port = place.port()
         self.up = self.down = 0
         self.cuts = 0
@@ -46,6 +49,9 @@ class Relay:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             s.settimeout(30)
         self.pairs[a], self.pairs[b] = (b, True), (a, False)
+        if self.records is not None:
+            self.records.append(bytearray())
+            self.record_of[b] = self.records[-1]
         self.sel.register(a, selectors.EVENT_READ)
         self.sel.register(b, selectors.EVENT_READ)
 
@@ -65,6 +71,8 @@ class Relay:
                 return
         elif data:
             self.down += len(data)
+            if a in self.record_of:
+                self.record_of[a] += data
         try:
             if data:
                 b.sendall(data)
@@ -77,6 +85,7 @@ class Relay:
         for s in socks:
             if self.pairs.pop(s, None):
                 self.sel.unregister(s)
+            self.record_of.pop(s, None)
             s.close()
 
     def reset_all(self):
@@ -99,4 +108,4 @@ class Via:
     def __init__(self, server, relay):
         self.server, self.relay = server, relay
         self.port = self.tls_port = relay.port
-        self.name = server.name
+        self.name = getattr(server, 'name', 'wherryd')
