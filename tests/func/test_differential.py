@@ -54,8 +54,14 @@ def start(side, conn):
     return out
 
 
-def twins(w, old, new, seed=SEED, record=None, prepare=None, **options):
-    """A Differ over an account that was moved from old to new and one that was filled in the same way on new."""
+def twins(w, old, new, seed=SEED, records=None, prepare=None, **options):
+    """A Differ over an account that was moved from old to new and one that was filled in the same way on new. records
+    gets a bytearray for each connection to wherryd with what came; prepare(user) is called before anything is moved."""
+    def record():
+        if records is None:
+            return None
+        records.append(bytearray())
+        return records[-1]
     user, other = w.user(old, new), w.user(new)
     fill(w, old, user)
     fill(w, new, other)
@@ -63,7 +69,7 @@ def twins(w, old, new, seed=SEED, record=None, prepare=None, **options):
         prepare(user)
     d = w.wherryd(old, new, level='info', more={'limits': 'max_errors = 1000\n'}, **options)
     sides = (twin.Side(twin.DIRECT, lambda: new.connect(other), new.sep, new.prefix),
-             twin.Side(twin.MOVED, lambda: d.connect(user, record=record), old.sep, old.prefix))
+             twin.Side(twin.MOVED, lambda: d.connect(user, record=record()), old.sep, old.prefix))
     seen = []
     for side in sides:
         with side.connect() as c:

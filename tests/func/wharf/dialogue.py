@@ -103,7 +103,7 @@ class Literal:
     """A message: a synchronising literal, or one without waiting (up to 4096 bytes, RFC 7888)."""
 
     def __init__(self, body, plus, binary=False):
-        self.body, self.plus, self.binary = body, plus and len(body) <= 4096, binary
+        self.body, self.plus, self.binary = body, plus and len(body) <= 4096, binary and len(body) <= 4096
 
     def put(self, side, box, tree):
         if self.plus or self.binary:

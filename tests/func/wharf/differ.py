@@ -211,7 +211,7 @@ class Differ:
                 if side.which == MOVED and tagged[t][0] == b'OK' and b'there was no such message' in tagged[t][1]:
                     nothing.add(tags.index(t))
             codes = [(tagged[t][0], f.code(tagged[t][1]) if tagged[t][0] == b'OK' else None) for t, f in zip(tags, read)]
-            rest = sorted({repr(x) for x in shown if x[0] not in ('FETCH', 'STATUS')})
+            rest = sorted({repr(x) for x in shown if x[0] not in ('FETCH', 'STATUS') and 'mod-sequence' not in repr(x)})
             forms.append((codes, self.merged(shown), rest))
             if side.which == DIRECT:
                 self.count(s, shown)
