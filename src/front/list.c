@@ -364,11 +364,21 @@ static bool send_entries(struct session *s)
     return l->at == l->n;
 }
 
+enum readiness list_old_try(struct session *s)
+{
+    if (s->beat.fired)
+        return STATE_FAILED;
+    enum readiness r = host_old_try(s);
+    if (r == STATE_BUSY && !timer_running(&s->beat) && !imapc_ready(s->old))
+        timer_start(&s->beat, LIST_OLD_MS);
+    return r;
+}
+
 static bool gather(struct session *s)
 {
     struct lister *l = s->list;
     if (l->phase == LIST_ASK_OLD) {
-        enum readiness old = host_old_try(s);
+        enum readiness old = list_old_try(s);
         if (old == STATE_BUSY)
             return false;
         if (old == STATE_READY)

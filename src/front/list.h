@@ -8,7 +8,10 @@
 #include "front/session.h"
 #include "wherry/base/hash.h"
 
-enum { LIST_PATTERNS = 64 };
+enum {
+    LIST_PATTERNS = 64,
+    LIST_OLD_MS = 5000 /* how long a listing waits for a connection to the old host, then it does without */
+};
 
 struct list_want {
     bool lsub, extended;
@@ -59,6 +62,9 @@ struct lister {
     struct hash *by_new; /* units by their name on new */
     struct buf tagged;   /* the reply to end with */
 };
+
+/* As host_old_try, for a while only. */
+enum readiness list_old_try(struct session *s);
 
 /* Asks for STATUS of what was listed; true when all was asked for and answered. */
 bool list_status_done(struct session *s);

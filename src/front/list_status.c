@@ -51,7 +51,7 @@ static bool ask_entry(struct session *s, const struct list_entry *e)
     if (!others && (u == NULL || unit_record(u)->kind != UNIT_MAILBOX))
         return true;
     bool old = others || unit_record(u)->home == HOME_OLD;
-    enum readiness ready = old ? host_old_try(s) : imapc_full(s->new_) ? STATE_BUSY : STATE_READY;
+    enum readiness ready = old ? list_old_try(s) : imapc_full(s->new_) ? STATE_BUSY : STATE_READY;
     if (ready == STATE_READY)
         ask(s, old ? HOME_OLD : HOME_NEW, view,
             others ? view : slice_str(old ? unit_record(u)->old_name : unit_record(u)->new_name));

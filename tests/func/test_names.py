@@ -521,3 +521,31 @@ def test_odd_names_from_cyrus(w):
 def test_odd_names_from_courier(w):
     odds = ['~tilde', 'a"quote', 'back\\slash', 'R&D', 'Case', 'case']
     odd_names(w, w.courier(), w.cyrus(), odds, safe=(b'a_quote', b'back_slash', b'R&-D'))
+
+
+def test_new_only_folders(w):
+    """They cannot take a name of a namespace that stays on old, nor one another's; all of it stays so."""
+    folder = w.place.folder('public')
+    os.chown(folder, servers.MAIL_ID, servers.MAIL_ID)
+    old = w.dovecot('/', extra=SHARED.format(dir=folder).replace('separator = .', 'separator = /').replace('Public.', 'Public/'))
+    new = w.dovecot('.')
+    user = w.user(old, new)
+    names = fill(w, old, user, [(), ('Mine',), ('a_b',)])
+    with old.connect(user) as o:
+        o.ok(b'CREATE Public/News')
+        assert o.append(b'Public/News', named(('old news',))).ok
+    with new.connect(user) as n:
+        for name in ('Public.News', 'a/b', 'a_b', 'Mine.New'):
+            n.ok(b'CREATE "INBOX.%s"' % name.encode())
+        for name in ('Public.News', 'a/b', 'Mine.New'):
+            assert n.append(b'INBOX.' + name.encode(), named((name,))).ok
+    d = daemon(w, old, new)
+    extra = {b'Public/News': ('old news',), b'Public_2/News': ('Public.News',), b'a_b_2': ('a/b',), b'Mine/New': ('Mine.New',)}
+    for _ in range(2):
+        with d.connect(user) as c:
+            rows = listed(c, b'LIST "" "*"')
+            assert set(names) | set(extra) <= set(rows), sorted(rows)
+            holds_its_own(c, names)
+            holds_its_own(c, extra)
+        d.stop()
+        d.start()

@@ -8,12 +8,13 @@ Run in the build folder (make check does), or with --bin DIR [-k WORD].
 import os
 import re
 import sys
-import traceback
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from front import World  # noqa: E402
 from peers import literal  # noqa: E402
+from runner import run  # noqa: E402
 
 NEW = (b'IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ UIDPLUS UNSELECT NAMESPACE QUOTA QUOTA=RES-STORAGE ACL RIGHTS=kxte METADATA '
        b'SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED STATUS=SIZE')
@@ -186,43 +187,35 @@ def test_list_status(w):
         assert all(b'1111' in x for x in lines if x.startswith(b'* STATUS')), lines
 
 
+def test_old_host_that_says_nothing(w):
+    """A listing waits for it a while only, then does without what stays there."""
+    user, old, new = w.person('A', 'B')
+    old.boxes.append('Public.x')
+    old.on(rb'NAMESPACE', b'* NAMESPACE (("INBOX." ".")) NIL (("Public." "."))\r\n%T OK .\r\n')
+    with w.client(user) as c:
+        c.ok(b'SELECT INBOX')
+        silent, serve = [], w.old.serve
+        w.old.serve = silent.append
+        began = time.monotonic()
+        lines = c.ok(b'LIST "" * RETURN (STATUS (MESSAGES))')
+        took = time.monotonic() - began
+        w.old.serve = serve
+        assert 4 < took < 9 and shown(lines) == [b'INBOX', b'INBOX.A', b'INBOX.B'], (took, lines)
+        assert [x.split(b' ')[2] for x in lines if x.startswith(b'* STATUS')] == [b'INBOX'], lines
+        assert shown(c.ok(b'LIST "" INBOX*')) == [b'INBOX', b'INBOX.A', b'INBOX.B']
+        for sock in silent:
+            sock.close()
+        c.ok(b'NOOP')
+    with w.client(user) as c:
+        assert b'Public.x' in shown(c.ok(b'LIST "" *'))
+        status, = [x for x in c.ok(b'LIST "" Public.* RETURN (STATUS (MESSAGES))') if b'STATUS' in x]
+        assert status == b'* STATUS Public.x (MESSAGES 0 UIDNEXT 50 UIDVALIDITY 1111 UNSEEN 0 RECENT 0)', status
+
+
 class Names(World):
     def __init__(self, binary):
         super().__init__(binary, NEW)
-        self.binary = binary
-
-
-def main(argv):
-    binary, words = './wherryd', []
-    while argv:
-        if argv[0] == '--bin':
-            binary = argv[1] + '/wherryd'
-        elif argv[0] == '-k':
-            words.append(argv[1])
-        else:
-            sys.exit(__doc__)
-        argv = argv[2:]
-    failed = 0
-    w = Names(binary)
-    for name, test in [(n[5:], f) for n, f in globals().items() if n.startswith('test_')]:
-        if words and not any(x in name for x in words):
-            continue
-        try:
-            test(w)
-            print('ok     %s' % name, flush=True)
-        except Exception:  # whatever it is, the test has failed
-            failed += 1
-            print('FAILED %s\n%s' % (name, traceback.format_exc()), flush=True)
-    if failed:
-        print('\n'.join(x[:250] for x in w.logged().splitlines()[-40:]))
-    try:
-        w.stop()
-    except AssertionError as e:
-        failed += 1
-        print('FAILED at the end\n%s' % e)
-    print('%d failed' % failed)
-    return failed != 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(globals(), Names, sys.argv[1:], __doc__))
