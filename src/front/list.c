@@ -184,11 +184,17 @@ static bool view_name(struct session *s, const struct list_data *d, bool lsub, s
     return out->len > 0;
 }
 
-static struct list_entry *entry_of(struct lister *l, struct slice name)
+static struct list_entry *entry_find(const struct lister *l, struct slice name)
 {
     size_t at = (size_t)(uintptr_t)hash_get(l->index, name);
-    if (at > 0)
-        return &l->v[at - 1];
+    return at > 0 ? &l->v[at - 1] : NULL;
+}
+
+static struct list_entry *entry_of(struct lister *l, struct slice name)
+{
+    struct list_entry *there = entry_find(l, name);
+    if (there != NULL)
+        return there;
     if ((l->n & (l->n - 1)) == 0)
         l->v = mem_grow(l->v, l->n == 0 ? 1 : 2 * l->n, sizeof(*l->v));
     struct list_entry *e = &l->v[l->n++];
@@ -323,8 +329,10 @@ static void put_parents(struct session *s, struct slice name)
     for (struct slice p = name_parent(name, l->sep); p.n > 0; p = name_parent(p, l->sep)) {
         if (l->want.recursive && hash_get(l->beyond, p) == NULL)
             continue;
-        if (hash_get(l->index, p) == NULL && list_want_matches(&l->want, p, l->sep))
-            put_entry(s, p, NULL);
+        const struct list_entry *e = entry_find(l, p);
+        bool itself = e != NULL && (e->listed || l->want.only_subscribed); /* or its subscription only */
+        if (!itself && list_want_matches(&l->want, p, l->sep))
+            put_entry(s, p, e);
     }
 }
 

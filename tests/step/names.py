@@ -165,6 +165,11 @@ def test_list_asks_for_what_it_needs(w):
                                                    b'* LIST (\\NonExistent \\Subscribed) "." "INBOX.gone"']
         assert c.ok(b'LIST (SPECIAL-USE) "" *') == [b'* LIST (\\Sent) "." "INBOX.A"']
         assert c.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" INBOX') == [b'* LIST () "." "INBOX" ("CHILDINFO" ("SUBSCRIBED"))']
+        new.on(rb'LIST', b'* LIST () "/" gone/kid\r\n* LIST () "/" level/kid\r\n%T OK .\r\n')
+        assert c.ok(b'LIST "" INBOX.% RETURN (SUBSCRIBED CHILDREN)') == [
+            b'* LIST (\\NonExistent \\Subscribed \\HasChildren) "." "INBOX.gone"',
+            b'* LIST (\\NonExistent \\HasChildren) "." "INBOX.level"']
+        new.on(rb'LIST', b'* LIST (\\Sent) "/" A\r\n* LIST () "/" INBOX\r\n%T OK .\r\n')
         new.on(rb'LSUB', b'%T NO not now\r\n')
         assert c.cmd(b'LIST (SUBSCRIBED) "" *') == ([], b'NO not now')
         assert len(c.ok(b'LIST "" *')) == 2
