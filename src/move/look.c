@@ -99,6 +99,7 @@ static int dial_new(struct mover *m)
     if (conn_open(&m->new, m->env, &m->task, &m->env->settings->new_imap, m->env->tls_new, buf_slice(&a->login),
                   &a->password) != 0)
         return mover_fail(m, m->new.err.code, SCOPE_HOST, "%s", m->new.err.text);
+    conn_set_client(&m->new, a->client_address, a->client_port);
     return 0;
 }
 

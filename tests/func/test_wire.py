@@ -7,6 +7,7 @@ import time
 import zlib
 
 from wharf import mail, snapshot
+from wharf.clients import Mbsync, messages
 from wharf.imap import fetch_item
 from test_dialogue import Scene
 
@@ -317,3 +318,16 @@ def test_append_limit(w):
     with d.connect(user) as c:
         c.no([b'APPEND INBOX ', bytearray(2001)], b'TOOBIG')
         assert c.append(b'INBOX', mail.message('fits', 1000)).ok
+
+
+def test_compress_mbsync(w):
+    """A client that compresses by itself: what it fetched is what old had, and nothing is fetched again."""
+    s = Scene(w)
+    client = Mbsync(w.place, s.user)
+    client.run(s.d.tls_port)
+    assert [x for x in client.output.splitlines() if client.asks(x) and 'COMPRESS DEFLATE' in x], client.output[:2000]
+    plain = Mbsync(w.place, s.user)
+    plain.run(s.old.tls_port)
+    assert messages(client.mail) == messages(plain.mail)
+    client.run(s.d.tls_port)
+    assert client.bodies() == 0
