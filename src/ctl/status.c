@@ -33,6 +33,25 @@ static bool all_complete(const struct ctl_model *m)
     return m->n_accounts > 0 && ctl_accounts_complete(m) == m->n_accounts && m->damaged == 0;
 }
 
+/* Accounts that have something at home on the old host, or whose mailboxes are not known; and those with whose other
+ * namespaces it is still asked. */
+static void count_needs(const struct ctl_model *m, size_t *own, size_t *others)
+{
+    *own = *others = 0;
+    for (size_t i = 0; i < m->n_accounts; i++) {
+        const struct store_account *a = &m->accounts[i].record;
+        *own += !ctl_account_complete(&m->accounts[i]);
+        *others += a->others[0] != '\0' || a->shared[0] != '\0';
+    }
+}
+
+static bool old_host_needed(const struct ctl_model *m)
+{
+    size_t own, others;
+    count_needs(m, &own, &others);
+    return m->n_accounts == 0 || m->damaged > 0 || own + others > 0;
+}
+
 static void status_json(struct buf *out, const struct ctl_model *m)
 {
     struct json j = {.out = out};
@@ -45,6 +64,7 @@ static void status_json(struct buf *out, const struct ctl_model *m)
     json_close(&j, '{');
     json_counts(&j, &m->total, all_complete(m));
     json_num(&j, "damaged_records", m->damaged);
+    json_bool(&j, "old_host_needed", old_host_needed(m));
     json_open(&j, "by_account", '[');
     for (size_t i = 0; i < m->n_accounts; i++) {
         const struct store_account *a = &m->accounts[i].record;
@@ -153,6 +173,27 @@ static void put_verdict(struct buf *out, const struct ctl_model *m)
     }
 }
 
+/* The last line: may the old host go? */
+static void put_old_host(struct buf *out, const struct ctl_model *m)
+{
+    size_t own, others;
+    count_needs(m, &own, &others);
+    if (!old_host_needed(m)) {
+        buf_puts(out, "No mailbox known needs the old host any longer; it still checks passwords.\n");
+        return;
+    }
+    buf_puts(out, "The old host is still needed");
+    if (own > 0) {
+        buf_puts(out, ": mailboxes of ");
+        text_put_count(out, own, "account", "accounts");
+        buf_puts(out, " are at home there");
+    } else if (others > 0) {
+        buf_puts(out, ": it serves the shared and other people's mailboxes of ");
+        text_put_count(out, others, "account", "accounts");
+    }
+    buf_puts(out, ".\n");
+}
+
 void ctl_show_status(const struct ctl_output *o, const struct ctl_model *m)
 {
     if (o->json) {
@@ -175,4 +216,5 @@ void ctl_show_status(const struct ctl_output *o, const struct ctl_model *m)
         buf_putc(o->out, '\n');
     }
     put_verdict(o->out, m);
+    put_old_host(o->out, m);
 }

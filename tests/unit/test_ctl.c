@@ -230,7 +230,8 @@ static void status_text(void **state)
           "messages   5 found = 5 moved + 0 left behind + 0 vanished + 0 to copy\n"
           "bytes      500 B moved\n\n"
           "bob@example.org [####################] 100 %  1 of 1 mailbox, 5 messages\n\n"
-          "Everything known has moved.\n");
+          "Everything known has moved.\n"
+          "No mailbox known needs the old host any longer; it still checks passwords.\n");
     fill(p, true);
     shows(p, STATUS, NULL, false,
           "imap a:993 -> imap b:143\n\n"
@@ -244,7 +245,8 @@ static void status_text(void **state)
           "behind, 1 with a failure\n"
           "bob@example.org   [##################] 100 %  1 of 1 mailbox, 5 messages\n\n"
           "Not all has moved: 2 mailboxes are still at home on the old host.\n"
-          "2 messages were refused by the new host and kept: see wherryctl left-behind.\n");
+          "2 messages were refused by the new host and kept: see wherryctl left-behind.\n"
+          "The old host is still needed: mailboxes of 1 account are at home there.\n");
 }
 
 static void account_text(void **state)
