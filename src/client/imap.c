@@ -246,9 +246,11 @@ static void on_greeting(struct imapc *c, const struct resp *r)
 {
     if (r->kind != RESP_STATUS || r->cond == COND_BAD || r->cond == COND_NO)
         fail(c, E_PROTO, "no IMAP greeting");
-    else if (r->cond == COND_BYE)
+    else if (r->cond == COND_BYE) {
+        c->pushed_back = true;
         fail(c, E_UNAVAIL, "refused the connection: %.*s", (int)(r->text.n < 80 ? r->text.n : 80),
              (const char *)r->text.p);
+    }
     else if (r->cond == COND_PREAUTH)
         fail(c, E_PROTO, "signs everybody in without a password (PREAUTH)");
     else {
@@ -285,6 +287,17 @@ static int sign_in_code(const struct resp *r)
     return E_AUTH;
 }
 
+/* It would let the person in if there were fewer. */
+static bool is_push_back(struct slice code)
+{
+    return slice_is_nocase(code, "LIMIT") || slice_is_nocase(code, "INUSE") || slice_is_nocase(code, "THROTTLED");
+}
+
+bool imapc_pushed_back(const struct imapc *c)
+{
+    return c->pushed_back;
+}
+
 static bool holds(struct slice text, struct slice part)
 {
     for (size_t i = 0; part.n > 0 && i + part.n <= text.n; i++)
@@ -315,6 +328,7 @@ static void fail_quoting(struct imapc *c, int code, const char *what, struct sli
 static void on_auth(struct imapc *c, const struct resp *r)
 {
     if (r->cond != COND_OK) {
+        c->pushed_back = is_push_back(r->code);
         fail_quoting(c, sign_in_code(r), "sign-in refused", r->text);
         return;
     }

@@ -162,6 +162,16 @@ static void check_two_hosts(struct conf_parse *p, const struct settings *s)
                    "old.imap and new.imap are the same place: a mailbox would be copied to itself");
 }
 
+/* The least that keeps every mover's connections from falling silent for too long. */
+enum { LEAST_RATE = 64 * 1024 };
+
+static void check_rate(struct conf_parse *p, const struct settings *s)
+{
+    if (s->bytes_per_second > 0 && s->bytes_per_second < LEAST_RATE)
+        conf_error(p, conf_line_of(p, "copy.bytes_per_second"),
+                   "copy.bytes_per_second: 0 for no limit, or at least 64K");
+}
+
 /* Opens it, to see that it is there and readable. -1 after an error was reported. */
 static int open_named(struct conf_parse *p, const struct conf_option *o, const char *file)
 {
@@ -234,6 +244,7 @@ void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
     check_two_hosts(p, s);
     check_listen(p, s);
     check_addresses_differ(p, s);
+    check_rate(p, s);
     if (!secrets)
         return;
     check_files(p, s);

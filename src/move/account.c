@@ -63,6 +63,8 @@ int accounts_new(struct accounts **out, struct env *env, struct err *e)
     list_init(&all->queue);
     list_init(&all->looks);
     list_init(&all->released);
+    list_init(&all->mirrors);
+    throttle_init(&all->throttle, env->worker);
     task_init(&all->task, env->worker, accounts_step);
     timer_init(&all->look_timer, &all->task);
     sweep_init(all);
@@ -136,6 +138,7 @@ void accounts_free(struct accounts **ap)
         account_free(container_of(it, struct account, released));
     timer_stop(&all->look_timer);
     sweep_free(all);
+    throttle_stop(&all->throttle);
     task_stop(&all->task);
     hash_free(&all->by_key);
     rests_free(&all->rests);
@@ -148,6 +151,7 @@ static void accounts_step(struct task *t)
 {
     struct accounts *all = container_of(t, struct accounts, task);
     struct list *it, *tmp;
+    mirrors_run(all);
     accounts_run_queue(all);
     looks_tick(all);
     looks_run(all);

@@ -1,5 +1,6 @@
 /* A mover's connection; see conn.h. */
 #include "move/conn.h"
+#include "move/move_priv.h"
 #include <string.h>
 
 enum { LINE_MAX_BYTES = 4 * 1024 * 1024 };
@@ -20,6 +21,9 @@ int conn_open(struct conn *c, struct env *env, struct task *owner, const struct 
                            .timeout_seconds = env->settings->host_timeout_seconds};
     c->imap = imapc_open(env->worker, owner, &o);
     auth_creds_free(&creds);
+    c->held = env->accounts;
+    c->is_old = host == &env->settings->old_imap;
+    pace_hold(c->held, c->is_old);
     return 0;
 }
 
@@ -32,6 +36,8 @@ void conn_set_client(struct conn *c, const char *address, uint16_t port)
 
 static void release(struct conn *c)
 {
+    if (c->held != NULL)
+        pace_release(c->held, c->is_old);
     imap_fetch_free(&c->fetch);
     imap_line_free(&c->line);
     buf_free(&c->code);
@@ -191,6 +197,7 @@ static enum conn_event on_resp(struct conn *c, const struct imapc_event *ev)
         buf_put_slice(&c->code, r->code);
         buf_clear(&c->text);
         buf_put_slice(&c->text, r->text);
+        c->pushed = c->pushed || (r->cond == COND_NO && (conn_code_is(c, "THROTTLED") || conn_code_is(c, "INUSE")));
         return CONN_TAGGED;
     case RESP_BEGIN:
         c->in_fetch = r->has_num && slice_is_nocase(r->name, "FETCH");
@@ -228,6 +235,7 @@ enum conn_event conn_next(struct conn *c)
             return CONN_READY;
         if (ev.kind == IMAPC_FAILED) {
             c->err = *ev.err;
+            c->pushed = c->pushed || imapc_pushed_back(c->imap);
             return CONN_FAILED;
         }
         enum conn_event e = on_resp(c, &ev);

@@ -33,6 +33,9 @@ struct conn {
     enum imap_cond cond;
     struct buf code, text;
     struct err err;
+    struct accounts *held; /* counted there, see pace.c */
+    bool is_old;
+    bool pushed; /* the host said that it is too much for it */
 };
 
 /* Dials and signs in with what the account has. 0 or E_INVAL with c->err set. */

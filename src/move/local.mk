@@ -17,6 +17,7 @@ libmove_a_SOURCES = \
 	src/move/mover_priv.h \
 	src/move/names.c \
 	src/move/open.c \
+	src/move/pace.c \
 	src/move/rest.c \
 	src/move/special.c \
 	src/move/special.h \
@@ -24,6 +25,8 @@ libmove_a_SOURCES = \
 	src/move/spool.c \
 	src/move/sweep.c \
 	src/move/switch.c \
+	src/move/throttle.c \
+	src/move/throttle.h \
 	src/move/tidy.c \
 	src/move/unit.c \
 	include/wherry/move/account.h

@@ -42,13 +42,12 @@ void unit_look(struct unit *u)
 void looks_run(struct accounts *all)
 {
     struct list *it, *tmp;
-    const struct settings *s = all->env->settings;
     list_for_each_safe(it, tmp, &all->looks)
     {
         struct unit *u = container_of(it, struct unit, queued);
-        if (all->movers >= s->movers || !list_empty(&all->queue))
+        if (!accounts_room(all) || !list_empty(&all->queue))
             return;
-        if (u->account->looks > 0 || u->account->running >= s->movers_per_account)
+        if (u->account->looks > 0 || !account_room(u->account))
             continue;
         list_remove(&u->queued);
         u->in_looks = false;

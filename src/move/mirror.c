@@ -10,7 +10,8 @@
 
 enum {
     MAX_MAILBOXES = 100000,
-    CREATES_IN_FLIGHT = 32
+    CREATES_IN_FLIGHT = 32,
+    MAX_PUSHES = 6 /* then a host with too much to do is given up */
 };
 
 static void mirror_step(struct task *t);
@@ -27,6 +28,7 @@ static void tree_free(struct mirror_tree *t)
 static void mirror_free(struct mirror *m)
 {
     task_stop(&m->task);
+    list_remove(&m->queued);
     if (m->wait.pending)
         store_wait_forget(m->account->all->env->store, &m->wait);
     tree_free(&m->old);
@@ -50,13 +52,23 @@ void mirror_abort(struct mirror **m)
 
 struct mirror *mirror_start(struct account *a)
 {
-    struct env *env = a->all->env;
-    const struct settings *s = env->settings;
     struct mirror *m = mem_alloc(sizeof(*m));
     m->account = a;
-    task_init(&m->task, env->worker, mirror_step);
+    task_init(&m->task, a->all->env->worker, mirror_step);
     m->old.names = hash_new();
     m->new.names = hash_new();
+    m->phase = MI_WAIT;
+    list_append(&a->all->mirrors, &m->queued);
+    mirrors_run(a->all);
+    return m;
+}
+
+static void begin(struct mirror *m)
+{
+    struct account *a = m->account;
+    struct env *env = a->all->env;
+    const struct settings *s = env->settings;
+    m->phase = MI_SIGN_IN;
     if (conn_open(&m->old.conn, env, &m->task, &s->old_imap, env->tls_old, buf_slice(&a->login),
                   &a->password) != 0 ||
         conn_open(&m->new.conn, env, &m->task, &s->new_imap, env->tls_new, buf_slice(&a->login),
@@ -64,7 +76,39 @@ struct mirror *mirror_start(struct account *a)
         task_wake(&m->task);
     conn_set_client(&m->old.conn, a->client_address, a->client_port);
     conn_set_client(&m->new.conn, a->client_address, a->client_port);
-    return m;
+}
+
+/* A person waits at the sign-in for each. */
+void mirrors_run(struct accounts *all)
+{
+    struct list *it, *tmp;
+    list_for_each_safe(it, tmp, &all->mirrors)
+    {
+        struct mirror *m = container_of(it, struct mirror, queued);
+        if (!pace_account_room(m->account))
+            continue;
+        while (!pace_room(all))
+            if (pace_rests(all) || !sweep_yield(all, NULL))
+                return;
+        list_remove(&m->queued);
+        begin(m);
+    }
+}
+
+/* A host has too much to do just now: true, and it is tried again. */
+static bool put_off(struct mirror *m)
+{
+    bool old = m->old.conn.pushed;
+    if ((!old && !m->new.conn.pushed) || m->phase != MI_SIGN_IN || ++m->pushes > MAX_PUSHES)
+        return false;
+    pace_pushed(m->account, old, m->err.text);
+    conn_abort(&m->old.conn);
+    conn_abort(&m->new.conn);
+    m->old.ready = m->new.ready = false;
+    err_clear(&m->err);
+    m->phase = MI_WAIT;
+    list_append(&m->account->all->mirrors, &m->queued);
+    return true;
 }
 
 static void finish(struct mirror *m, const struct err *e)
@@ -428,8 +472,11 @@ static void mirror_step(struct task *t)
             committed(m);
         return;
     }
+    if (m->phase == MI_WAIT)
+        return;
     if (!pump(m, &m->old) || !pump(m, &m->new)) {
-        finish(m, &m->err);
+        if (!put_off(m))
+            finish(m, &m->err);
         return;
     }
     advance(m);

@@ -8,7 +8,7 @@
 #include "move/move_priv.h"
 #include "move/special.h"
 
-enum mirror_phase { MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
+enum mirror_phase { MI_WAIT, MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
 
 /* One mailbox of the old host on its way to becoming a unit. */
 struct mirror_entry {
@@ -47,6 +47,8 @@ struct mirror {
     size_t n, next, in_flight;
     struct store_wait wait;
     struct err err;
+    struct list queued; /* on accounts.mirrors in MI_WAIT */
+    unsigned pushes;    /* how often a host had too much to do */
 };
 
 /* Of the old host, by its name there; a new one is empty. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "wherry/base/clock.h"
 #include "wherry/base/hash.h"
+#include "move/throttle.h"
 #include "wherry/move/account.h"
 
 struct mirror;
@@ -29,6 +30,16 @@ struct sweep {
     bool drained;        /* the process ends */
 };
 
+/* What a host said of being pushed, in all or for one account; see pace.c. */
+struct pace {
+    unsigned open;      /* connections of movers and mirrors; of hosts only */
+    unsigned allowed;   /* of these, or of an account's movers; 0: as configured */
+    unsigned failures;  /* in a row */
+    uint64_t until_ms;  /* it rests */
+    uint32_t pushed_id; /* the account that heard it last */
+    uint64_t pushed_ms;
+};
+
 struct accounts {
     struct env *env;
     struct hash *by_key;  /* -> struct account */
@@ -41,6 +52,9 @@ struct accounts {
     uint64_t look_rest_ms; /* no look begins before: the old host was away */
     struct list released; /* accounts without users, by struct account.released */
     struct sweep sweep;
+    struct pace old_pace, new_pace;
+    struct list mirrors; /* that wait for connections, by struct mirror.queued */
+    struct throttle throttle;
 };
 
 struct account {
@@ -66,6 +80,7 @@ struct account {
     struct list sweeping;      /* on sweep.ring */
     uint32_t *order;           /* units to sweep, the rest of this round from next on */
     uint32_t n_order, next;
+    struct pace pace;
     uint64_t sweep_after_ms;   /* all of the rest is resting */
 };
 
@@ -79,6 +94,8 @@ struct unit {
     bool looking;  /* the mover only looks for stragglers */
     uint32_t stuck_uid, stuck; /* the straggler that old lists and does not send, and how often it did not */
     struct list swept; /* on sweep.running */
+    bool pushed;       /* the copy ended since a host was pushed too much */
+    unsigned pushes;   /* how often in a row */
     uint64_t done, total; /* progress */
     struct err err; /* of the last failure in this process */
     struct uidmap map;
@@ -123,7 +140,25 @@ void accounts_run_queue(struct accounts *all);
 /* Another copy may begin, in all and of this account. */
 bool accounts_room(const struct accounts *all);
 bool account_room(const struct account *a);
+bool accounts_make_room(struct accounts *all); /* for somebody who waits */
 void unit_begin(struct unit *u); /* there is room */
+
+/* ---- pace.c ---- */
+/* Connections to both hosts may be opened now; one that rests is no use to make room at. */
+bool pace_room(const struct accounts *all);
+bool pace_rests(const struct accounts *all);
+bool pace_account_room(const struct account *a);
+bool pace_account_rests(const struct account *a);
+/* A connection of the copy is opened, or gone. */
+void pace_hold(struct accounts *all, bool old);
+void pace_release(struct accounts *all, bool old);
+/* A host said that it is too much; in its words. */
+void pace_pushed(struct account *a, bool old, const char *said);
+void pace_eased(struct account *a); /* a copy of the account came to its end */
+/* When the next rest of somebody who waits ends. */
+uint64_t pace_next_ms(const struct accounts *all, uint64_t now);
+/* ms, doubled for each of `times` but the first, at most `most`, give or take an eighth. */
+uint64_t pace_backed_off(uint64_t ms, unsigned times, uint64_t most);
 
 /* ---- sweep.c ---- */
 void sweep_init(struct accounts *all);
@@ -172,6 +207,7 @@ int names_choose_new(struct account *a, struct slice view_name, struct buf *out)
 
 /* ---- mirror.c ---- */
 struct mirror *mirror_start(struct account *a);
+void mirrors_run(struct accounts *all); /* begins those that waited for connections */
 void mirror_abort(struct mirror **m);
 
 /* ---- intents.c ---- */

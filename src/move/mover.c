@@ -81,6 +81,7 @@ struct mover *mover_start(struct unit *u)
     m->began_ms = worker_now_ms(m->env->worker);
     task_init(&m->task, m->env->worker, mover_step);
     timer_init(&m->quiet.timer, &m->task);
+    throttle_seat_init(&m->seat, &m->task);
     m->look = u->looking;
     if (!m->look)
         unit_enter(u, UNIT_COPYING);
@@ -94,6 +95,7 @@ static void let_go(struct mover *m)
         store_wait_forget(m->env->store, &m->wait);
     memset(&m->wait, 0, sizeof(m->wait));
     timer_stop(&m->quiet.timer);
+    throttle_leave(&m->account->all->throttle, &m->seat);
     copy_free(m);
     match_free(m);
     compare_free(m);
@@ -119,6 +121,9 @@ static void over(struct mover *m, int result)
     struct err e = m->err;
     bool look = m->look;
     uint64_t moved = m->moved;
+    u->pushed = result != 0 && (m->old.pushed || m->new.pushed);
+    if (u->pushed)
+        pace_pushed(m->account, m->old.pushed, e.text);
     let_go(m);
     task_stop(&m->task);
     if (result != 0 && !look) {
@@ -339,7 +344,12 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
 static int pump(struct mover *m, struct conn *c, bool *any)
 {
     while (c == &m->new || m->phase != MV_COPY || copy_wants_old(m)) {
+        bool metered = c == &m->old && m->phase == MV_COPY;
+        if (metered && !throttle_may(&m->account->all->throttle, &m->seat, m->env->settings->bytes_per_second))
+            return 0;
         enum conn_event ev = conn_next(c);
+        if (metered && (ev == CONN_BYTES || ev == CONN_BODY_END))
+            throttle_took(&m->account->all->throttle, &m->seat, c->bytes.n);
         if (ev == CONN_NONE)
             return 0;
         *any = true;
@@ -485,6 +495,8 @@ static void mover_step(struct task *t)
     struct mover *m = container_of(t, struct mover, task);
     bool again = true;
     int r = 0;
+    if (m->phase != MV_COPY)
+        throttle_leave(&m->account->all->throttle, &m->seat);
     while (r == 0 && again) {
         again = false;
         if (m->phase == MV_SWITCH) {
@@ -521,6 +533,7 @@ static void mover_step(struct task *t)
             return;
         }
     }
+    throttle_pass(&m->account->all->throttle, &m->seat); /* there was nothing to read in its turn */
     if (r != 0)
         failed(m);
 }

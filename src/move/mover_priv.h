@@ -191,6 +191,7 @@ struct mover {
     struct copy copy;
     struct match match;
     struct compare compare;
+    struct throttle_seat seat;
     uint64_t began_ms;
     uint64_t moved, bytes; /* by this mover */
 };

@@ -11,7 +11,6 @@
  */
 #include "move/move_priv.h"
 #include <string.h>
-#include <sys/random.h>
 
 enum {
     LOADS_A_STEP = 8,
@@ -272,22 +271,23 @@ static bool load_some(struct accounts *all, uint64_t now)
     return s->pass > 0 && s->in_ring < all->env->settings->movers;
 }
 
-/* When somebody's rest ends, or the next round over the absent ones begins. */
-static void set_timer(struct accounts *all, uint64_t now)
+/* When the next rest ends, of whomever, or the next round over the absent ones begins. */
+static void set_timer(struct accounts *all, uint64_t now, bool sweeps)
 {
     struct sweep *s = &all->sweep;
-    uint64_t at = UINT64_MAX;
+    uint64_t at = pace_next_ms(all, now);
     struct list *it;
+    bool rests = s->rest_until_ms > now;
+    if (sweeps && rests && s->rest_until_ms < at)
+        at = s->rest_until_ms;
+    if (sweeps && !rests && alone(all) && s->n > 0 && s->pass == 0 && s->pass_after_ms < at)
+        at = s->pass_after_ms;
     list_for_each(it, &s->ring)
     {
         struct account *a = container_of(it, struct account, sweeping);
-        if (a->sweep_after_ms > now && a->sweep_after_ms < at)
+        if (sweeps && !rests && a->sweep_after_ms > now && a->sweep_after_ms < at)
             at = a->sweep_after_ms;
     }
-    if (alone(all) && s->n > 0 && s->pass == 0 && s->pass_after_ms < at)
-        at = s->pass_after_ms;
-    if (s->rest_until_ms > now)
-        at = s->rest_until_ms;
     timer_stop(&s->timer);
     if (at != UINT64_MAX)
         timer_start(&s->timer, at > now ? at - now : 1);
@@ -302,7 +302,6 @@ static void leave_all(struct accounts *all)
         sweep_leave(a);
         account_release(a);
     }
-    timer_stop(&all->sweep.timer);
 }
 
 void sweep_run(struct accounts *all)
@@ -311,6 +310,7 @@ void sweep_run(struct accounts *all)
     uint64_t now = now_ms(all);
     if (!all->env->settings->sweep || s->drained) {
         leave_all(all);
+        set_timer(all, now, false);
         return;
     }
     if (now >= s->rest_until_ms) {
@@ -320,12 +320,13 @@ void sweep_run(struct accounts *all)
             struct account *a = container_of(s->ring.next, struct account, sweeping);
             list_remove(&a->sweeping);
             list_append(&s->ring, &a->sweeping);
-            idle = try_account(a, now) ? 0 : idle + 1;
+            bool began = try_account(a, now);
+            idle = began ? 0 : idle + !list_empty(&a->sweeping); /* one that left is not counted in the ring either */
         }
         if (more)
             task_wake(&all->task);
     }
-    set_timer(all, now);
+    set_timer(all, now, true);
 }
 
 static bool enrol_one(struct slice key, void *value, void *arg)
@@ -347,20 +348,6 @@ void sweep_reload(struct accounts *all)
 
 /* ---- copies of the sweep ---- */
 
-static uint64_t random_below(uint64_t n)
-{
-    uint64_t r = 0;
-    return getrandom(&r, sizeof(r), 0) == (ssize_t)sizeof(r) ? r % n : n / 2;
-}
-
-static uint64_t backed_off(uint64_t ms, unsigned times, uint64_t most)
-{
-    for (unsigned i = 1; i < times && ms < most; i++)
-        ms *= 2;
-    ms = ms < most ? ms : most;
-    return ms - ms / 8 + random_below(ms / 4 + 1); /* not all at the same moment */
-}
-
 void sweep_ended(struct unit *u, int result, const struct err *e)
 {
     struct account *a = u->account;
@@ -375,7 +362,7 @@ void sweep_ended(struct unit *u, int result, const struct err *e)
             if (movable(a->units[i]) && a->units[i]->mover == NULL && a->units[i] != u)
                 rest_begin(a->units[i], false, true);
     } else if (e->scope == SCOPE_HOST && now >= s->rest_until_ms) { /* of several at once only the first counts */
-        s->rest_until_ms = now + backed_off(HOST_REST_MS, ++s->failures, HOST_REST_MAX_MS);
+        s->rest_until_ms = now + pace_backed_off(HOST_REST_MS, ++s->failures, HOST_REST_MAX_MS);
         log_event(log_of(a->all), LOG_INFO, "sweep_rests", log_n("ms", (int64_t)(s->rest_until_ms - now)), log_e(e));
     }
 }

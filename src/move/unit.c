@@ -183,12 +183,12 @@ void unit_start(struct unit *u)
 
 bool accounts_room(const struct accounts *all)
 {
-    return all->movers < all->env->settings->movers;
+    return all->movers < all->env->settings->movers && pace_room(all);
 }
 
 bool account_room(const struct account *a)
 {
-    return a->running < a->all->env->settings->movers_per_account;
+    return a->running < a->all->env->settings->movers_per_account && pace_account_room(a);
 }
 
 void unit_begin(struct unit *u)
@@ -200,16 +200,32 @@ void unit_begin(struct unit *u)
     u->mover = mover_start(u);
 }
 
-/* People wait for these: where all places are taken, a copy of the sweep makes room. */
+/* Where all places are taken, copies of the sweep make room for what people wait for. */
+static bool make_account_room(struct account *a)
+{
+    while (!account_room(a))
+        if (pace_account_rests(a) || !sweep_yield(a->all, a))
+            return false;
+    return true;
+}
+
+bool accounts_make_room(struct accounts *all)
+{
+    while (!accounts_room(all))
+        if (pace_rests(all) || !sweep_yield(all, NULL))
+            return false;
+    return true;
+}
+
 void accounts_run_queue(struct accounts *all)
 {
     struct list *it, *tmp;
     list_for_each_safe(it, tmp, &all->queue)
     {
         struct unit *u = container_of(it, struct unit, queued);
-        if (!account_room(u->account) && !sweep_yield(all, u->account))
+        if (!make_account_room(u->account))
             continue;
-        if (!accounts_room(all) && !sweep_yield(all, NULL))
+        if (!accounts_make_room(all))
             return;
         list_remove(&u->queued);
         u->in_queue = false;
@@ -250,6 +266,22 @@ static void end_waiting(struct unit *u, bool failed)
     }
 }
 
+enum { MAX_PUSHES = 6 };
+
+/* A host had too much to do: who waits goes on waiting, and nothing is said against the mailbox. */
+static bool postpone(struct unit *u, bool swept)
+{
+    if (!u->pushed || ++u->pushes > MAX_PUSHES)
+        return false;
+    log_event(log_of(u), LOG_INFO, "copy_postponed", log_s("account", u->account->rec.name),
+              log_s("unit", u->rec.view_name), log_n("times", u->pushes));
+    if (!swept)
+        unit_start(u);
+    task_wake(&u->account->all->task);
+    account_release(u->account);
+    return true;
+}
+
 void unit_mover_done(struct unit *u, int result, bool progressed, const struct err *e)
 {
     struct account *a = u->account;
@@ -259,8 +291,12 @@ void unit_mover_done(struct unit *u, int result, bool progressed, const struct e
     a->all->movers--;
     a->running--;
     a->movers--;
+    if (result != 0 && postpone(u, swept))
+        return;
+    u->pushes = 0;
     if (result == 0) {
         rest_end(u);
+        pace_eased(a);
         account_settle(a);
     } else {
         u->err = *e;

@@ -1,6 +1,9 @@
 """What moves without being opened: who goes first, when it stops, and what it never gets in the way of."""
 
+import datetime
 import os
+import signal
+import time
 
 from wharf import mail, snapshot
 from wharf.world import until
@@ -140,3 +143,136 @@ def test_master_dovecot(w):
 
 def test_master_cyrus(w):
     master_goes_on(w, w.cyrus(), w.dovecot('/', store='sdbox'), AUTHZID, 'authzid')
+
+
+def test_accounts_take_turns(w):
+    """With one mover, a huge account does not hold up a small one; and who opens a mailbox has it at once, though the
+    only mover is at work."""
+    old, new = pair(w)
+    big, small = w.user(old, new), w.user(old, new)
+    w.filled(old, big, {(): 10, **{('F%02d' % i,): 40 for i in range(20)}})
+    w.filled(old, small, {(): 10, ('A',): 40, ('B',): 40})
+    slow = w.via(new, rate=250000)
+    d = sweeping(w, old, slow, 'movers = 1\n', new_tls='none')
+    with d.connect(big) as b, d.connect(small):
+        until(lambda: account_state(d, small) == 'moved', 60, 'the small account')
+        assert account_state(d, big) == 'moving', moved(d, big)
+        last = b'INBOX.F19'
+        before = moved(d, big)
+        assert 'INBOX.F19' not in before, before
+        b.select(last)
+        assert len(moved(d, big)) <= len(before) + 2, (before, moved(d, big))
+        slow.relay.rate = None
+        until(lambda: account_state(d, big) == 'moved', 60, 'the rest')
+    assert d.events('sweep_yields') or len(before) > 0
+
+
+def at_rate(w, movers, rate, size, count):
+    """Seconds and bytes of a copy of `count` mailboxes."""
+    old, new = pair(w)
+    user = w.user(old, new)
+    f = mail.Filler(old, user, seed=movers)
+    for i in range(count):
+        f.messages(f.create('F%d' % i), 12, size=size)
+    f.close()
+    d = sweeping(w, old, new, 'movers = %d\nmovers_per_account = %d\nbytes_per_second = %d\n' % (movers, movers + 1, rate))
+    with d.connect(user):
+        until(lambda: account_state(d, user) == 'moved', 100, 'the account')
+    done = [m for m in mailboxes(d, user).values() if m['bytes']]
+    first, last = d.events('mirror_done')[0], d.events('account_moved')[0]
+    d.stop()
+    w.daemons.remove(d)
+    return stamp(last) - stamp(first), sum(m['bytes'] for m in done)
+
+
+def stamp(event):
+    return datetime.datetime.fromisoformat(event['ts'].replace('Z', '+00:00')).timestamp()
+
+
+def test_bytes_per_second(w):
+    """The rate holds within a tenth, with one mover and with eight."""
+    for movers in (1, 8):
+        rate = 2000000
+        seconds, size = at_rate(w, movers, rate, 150000, 8)
+        got = size / seconds
+
+        assert 0.9 * rate <= got <= 1.1 * rate, (movers, got, seconds, size)
+
+
+def test_per_host(w):
+    """Never more connections than per_host, whatever there is to do; people at the sign-in included."""
+    old, new = pair(w)
+    users = [w.user(old, new) for _ in range(4)]
+    for u in users:
+        w.filled(old, u, {(): 20, **{('F%d' % i,): 30 for i in range(4)}})
+    relay = w.via(new, rate=400000)
+    d = sweeping(w, old, relay, 'movers = 16\nper_host = 2\n', new_tls='none')
+    sessions = [d.connect(u) for u in users]
+    most = 0
+    end = time.monotonic() + 100
+    while not all(account_state(d, u) == 'moved' for u in users):
+        assert time.monotonic() < end, [moved(d, u) for u in users]
+        most = max(most, len(relay.relay.pairs) // 2 - len(sessions))
+    assert most == 2, most
+    for s in sessions:
+        s.close()
+
+
+def test_a_limit_of_the_host(w):
+    """A host that lets nobody in twice at a time ([LIMIT]) gets what it asks for: the copies wait, and all moves."""
+    old = w.dovecot('.', connections=3)
+    new = w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    w.filled(old, user, {(): 20, **{('F%d' % i,): 60 for i in range(5)}})
+    d = sweeping(w, old, w.via(new, rate=400000), 'movers_per_account = 6\n', new_tls='none')
+    with d.connect(user) as c:
+        c.select(b'INBOX')
+        until(lambda: account_state(d, user) == 'moved', 100, 'the account')
+    pushed = d.events('host_pushes_back')
+    assert pushed and pushed[0]['slows'] == 'account' and pushed[0]['host'] == 'old', pushed
+    assert not d.events('copy_failed'), d.events('copy_failed')
+
+
+def test_setting_is_reloaded(w):
+    """sweep = no stops what has not begun, yes goes on, without a restart."""
+    old, new = pair(w)
+    user = w.user(old, new)
+    w.filled(old, user, {(): 10, **{('F%d' % i,): 40 for i in range(8)}})
+    slow = w.via(new, rate=250000)
+    d = sweeping(w, old, slow, 'movers = 1\n', new_tls='none')
+
+    def reload(was, to):
+        with open(d.conf) as f:
+            text = f.read()
+        w.place.write(d.conf, text.replace('sweep = ' + was, 'sweep = ' + to))
+        n = len(d.events('reloaded'))
+        os.kill(d.process.pid, signal.SIGHUP)
+        until(lambda: len(d.events('reloaded')) > n, 20, 'the reload')
+    with d.connect(user):
+        until(lambda: len(moved(d, user)) >= 2, 60, 'a beginning')
+        reload('yes', 'no')
+        until(lambda: not any(m['state'] == 'copying' for m in mailboxes(d, user).values()), 60, 'the copy in hand')
+        slow.relay.rate = None
+        n = len(moved(d, user))
+        assert n < 9
+        with d.connect(user) as c:  # a whole sign-in later nothing has begun
+            c.ok(b'NOOP')
+        assert len(moved(d, user)) == n and account_state(d, user) == 'moving'
+        reload('no', 'yes')
+        until(lambda: account_state(d, user) == 'moved', 60, 'the rest')
+
+
+def test_failing_host_is_left_alone(w):
+    """While the new host is away the sweep tries again seldom, and goes on when it is back."""
+    old, new = pair(w)
+    user = w.user(old, new)
+    w.filled(old, user, {(): 10, **{('F%02d' % i,): 5 for i in range(30)}})
+    secret_new = w.via(new, rate=100000)
+    d = sweeping(w, old, secret_new, 'movers = 4\n', master=MASTER, new_tls='none')
+    with d.connect(user):
+        until(lambda: len(moved(d, user)) >= 2, 60, 'a beginning')
+    secret_new.relay.stop()
+    until(lambda: d.events('sweep_rests'), 60, 'the first failure')
+    until(lambda: len(d.events('sweep_rests')) >= 3, 60, 'more of them')
+    assert len(d.events('copy_failed')) <= 4 * (len(d.events('sweep_rests')) + 1), len(d.events('copy_failed'))
+    d.stop()

@@ -233,6 +233,8 @@ static const struct wrong wrongs[] = {
     {BASE "tls {\n certificate = \"/nonexistent/c\"\n key = \"/etc/hosts\" }\n", 5,
      "tls.certificate: /nonexistent/c: No such file or directory"},
     {BASE "old { imap { ca = \"/tmp\" } }\n", 4, "old.imap.ca: /tmp: not a file"},
+    {BASE "copy { bytes_per_second = 65535 }\n", 4,
+     "copy.bytes_per_second: 0 for no limit, or at least 64K"},
     {BASE "old { imap { sign_in = \"master\" } }\n", 4,
      "old.imap.sign_in = \"master\" needs old.imap.master_user"},
     {BASE "new { imap { sign_in = \"master\" } }\n", 4,

@@ -62,6 +62,8 @@ struct settings {
     unsigned movers;            /* mailboxes being copied at once, in all */
     unsigned movers_per_account;
     bool sweep;                 /* what nobody has opened moves in the background */
+    unsigned per_host;          /* connections of movers and mirrors to one host */
+    uint64_t bytes_per_second;  /* of message bodies read by all movers; 0: no limit */
     unsigned batch_messages;    /* in one APPEND with MULTIAPPEND, or in flight without */
     uint64_t batch_bytes;       /* a batch ends at this size too */
     uint32_t uid_headroom;
