@@ -210,10 +210,14 @@ def test_per_host(w):
     sessions = [d.connect(u) for u in users]
     most = 0
     end = time.monotonic() + 100
+
+    def held():
+        return len(relay.relay.pairs) // 2 - len(sessions)
     while not all(account_state(d, u) == 'moved' for u in users):
         assert time.monotonic() < end, [moved(d, u) for u in users]
-        most = max(most, len(relay.relay.pairs) // 2 - len(sessions))
-    assert most == 2, most
+        most = max(most, held())
+        until(lambda: held() <= 2, 2, 'two connections, but for one that says goodbye just now')
+    assert 2 <= most <= 4, most
     for s in sessions:
         s.close()
 
