@@ -1,4 +1,5 @@
 /* Batches: a range of messages listed, intended, fetched, and at the end recorded. See mover_priv.h. */
+#include "move/flags.h"
 #include "move/mover_priv.h"
 #include <string.h>
 
@@ -178,7 +179,8 @@ static void fill_intent(const struct mover *m, const struct batch *b, struct sto
         if (stored ? c->status != MSG_STORED : c->status == MSG_REFUSED)
             continue;
         i->msgs[i->n++] = (struct intent_msg){
-            .old_uid = c->uid, .new_uid = c->new_uid, .size = c->size, .date = c->when};
+            .old_uid = c->uid, .new_uid = c->new_uid, .size = c->size, .date = c->when,
+            .flags = flags_digest(slice_str(batch_text(b, c->flags)))};
     }
 }
 

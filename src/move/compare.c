@@ -1,8 +1,16 @@
 /*
  * Before the switch both sides are compared, chunk by chunk, and made to agree: every message that is still on old must be
- * on new, flags follow the old host, what vanished there goes, what the new host had of its own is noted. So the delta
- * and the verification are one pass that never holds more than a chunk.
+ * on new, what vanished there goes, what the new host had of its own is noted. So the delta and the verification are one
+ * pass that never holds more than a chunk.
+ *
+ * Flags follow old where they changed there, and stay where a person changed them on new: see flags.h. For that the intent
+ * records what old showed when they were sent, and after each comparison what it showed then, but only when new
+ * has taken it: until then the same difference is found again.
+ *
+ * A message that a person deleted on new during the copy cannot be told from one that new lost. It stays away from the mailbox
+ * and is kept in the spool, where it is listed.
  */
+#include "move/flags.h"
 #include "move/mover_priv.h"
 #include <string.h>
 
@@ -15,8 +23,10 @@ static void chunk_free(struct compare *x)
         free(x->msgs[i].new_flags);
     }
     free(x->msgs);
+    intents_free(&x->intents, x->n_intents);
     x->msgs = NULL;
     x->n = 0;
+    x->n_intents = 0;
     x->in_chunk = false;
 }
 
@@ -26,6 +36,7 @@ void compare_free(struct mover *m)
     chunk_free(x);
     buf_free(&x->foreign);
     buf_free(&x->gone);
+    store_batch_free(&x->records);
     free(x->late);
     free(x->left.uids);
     spool_free(&x->spool);
@@ -53,9 +64,11 @@ int compare_begin(struct mover *m)
 
 /* ---- a chunk ---- */
 
-static void take_intents(struct compare *x, const struct store_intent *v, size_t n)
+static void take_intents(struct compare *x, struct store_intent *v, size_t n)
 {
     uint32_t total = 0;
+    x->intents = v;
+    x->n_intents = n;
     for (size_t i = 0; i < n; i++)
         total += v[i].n;
     x->msgs = mem_array(total + 1, sizeof(*x->msgs));
@@ -63,7 +76,8 @@ static void take_intents(struct compare *x, const struct store_intent *v, size_t
         for (uint32_t k = 0; k < v[i].n; k++)
             x->msgs[x->n++] = (struct compare_msg){.old_uid = v[i].msgs[k].old_uid,
                                                    .new_uid = v[i].msgs[k].new_uid,
-                                                   .size = v[i].msgs[k].size};
+                                                   .size = v[i].msgs[k].size,
+                                                   .base = v[i].msgs[k].flags};
 }
 
 /* The last chunk reaches up to all that is settled on old, so that nothing in between is overlooked. */
@@ -81,7 +95,6 @@ static int ask_chunk(struct mover *m)
     take_intents(x, v, n);
     if (n > 0)
         x->next_batch = v[n - 1].batch + 1;
-    intents_free(&v, n);
     x->in_chunk = true;
     x->top_old = last ? m->unit->rec.copied_to : x->n > 0 ? x->msgs[x->n - 1].old_uid : x->old_high;
     x->top_new = x->n > 0 ? x->msgs[x->n - 1].new_uid : x->new_high;
@@ -197,6 +210,27 @@ static void note(struct mover *m, const char *event, const struct compare_msg *g
               log_n("size", (int64_t)g->size), log_n("new_size", (int64_t)g->new_size));
 }
 
+static void change_flags(struct mover *m, const struct compare_msg *g, char sign, struct buf *flags)
+{
+    if (flags->len == 0)
+        return;
+    imapc_command(m->new.imap, "UID STORE %u %cFLAGS.SILENT (%s)", g->new_uid, sign, buf_cstr(flags));
+    m->new_due++;
+}
+
+static void settle_flags(struct mover *m, struct compare_msg *g)
+{
+    struct buf add = {0}, remove = {0};
+    /* Who was in sync with old does not know what a person changed on new, be it before new_modseq. */
+    if (flags_merge(g->base, slice_str(g->old_flags), slice_str(g->new_flags), &add, &remove))
+        m->compare.differs = true;
+    change_flags(m, g, '+', &add);
+    change_flags(m, g, '-', &remove);
+    g->base = flags_digest(slice_str(g->old_flags));
+    buf_free(&add);
+    buf_free(&remove);
+}
+
 static void settle_one(struct mover *m, struct compare_msg *g)
 {
     struct compare *x = &m->compare;
@@ -217,17 +251,46 @@ static void settle_one(struct mover *m, struct compare_msg *g)
     }
     if (g->new_size != g->size)
         note(m, "size_differs", g);
-    if (g->old_flags == NULL || g->new_flags == NULL)
-        return;
-    if (!imap_flags_same(slice_str(g->old_flags), slice_str(g->new_flags))) {
-        imapc_command(m->new.imap, "UID STORE %u FLAGS.SILENT (%s)", g->new_uid, g->old_flags);
-        m->new_due++;
+    if (g->old_flags != NULL && g->new_flags != NULL)
+        settle_flags(m, g);
+}
+
+/* What old showed is what new has, or keeps otherwise: the next change on old is one from there. */
+static void record_flags(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    uint32_t at = 0;
+    for (size_t i = 0; i < x->n_intents; i++) {
+        bool changed = false;
+        for (uint32_t k = 0; k < x->intents[i].n; k++, at++) {
+            changed = changed || x->intents[i].msgs[k].flags != x->msgs[at].base;
+            x->intents[i].msgs[k].flags = x->msgs[at].base;
+        }
+        if (changed && x->records == NULL)
+            x->records = account_batch(m->account);
+        if (changed)
+            store_put_intent(x->records, &x->intents[i]);
     }
+}
+
+void compare_record(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    if (x->refused)
+        store_batch_free(&x->records);
+    if (x->records == NULL)
+        return;
+    m->wait.task = &m->task;
+    store_submit(&x->records, &m->wait);
 }
 
 int compare_advance(struct mover *m)
 {
     struct compare *x = &m->compare;
+    if (x->records != NULL) {
+        compare_record(m);
+        return 0;
+    }
     if (!x->in_chunk) {
         if (x->new_modseq == 0) /* a pass may go on with what was copied since the last one */
             x->new_modseq = m->new.modseq;
@@ -235,6 +298,7 @@ int compare_advance(struct mover *m)
     }
     for (uint32_t i = 0; i < x->n; i++)
         settle_one(m, &x->msgs[i]);
+    record_flags(m);
     x->old_high = x->top_old;
     x->new_high = x->top_new;
     chunk_free(x);

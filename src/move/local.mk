@@ -6,6 +6,8 @@ libmove_a_SOURCES = \
 	src/move/conn.c \
 	src/move/conn.h \
 	src/move/copy.c \
+	src/move/flags.c \
+	src/move/flags.h \
 	src/move/intents.c \
 	src/move/look.c \
 	src/move/match.c \

@@ -237,7 +237,7 @@ static void pair_intent(struct mover *m, struct store_intent *i, struct pairing 
         } else {
             msg.new_uid = new->uid;
             msg.size = new->size;
-            i->msgs[kept++] = msg;
+            i->msgs[kept++] = msg; /* with the flags it was sent with, which the intent recorded before */
             u->moved++;
             u->bytes += new->size;
             c->moved++;

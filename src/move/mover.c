@@ -282,7 +282,7 @@ static int on_tagged(struct mover *m, struct conn *c)
             return conn_refused(c, &m->err, SCOPE_UNIT,
                                 c == &m->old ? "the old host does not list the mailbox"
                                              : "the new host does not list the mailbox");
-        m->compare.differs = true;
+        m->compare.differs = m->compare.refused = true;
         log_event(worker_log(m->env->worker), LOG_WARN, "store_refused", log_s("account", m->account->rec.name),
                   log_s("unit", m->unit->rec.view_name), log_v("text", buf_slice(&c->text)));
         return 0;
@@ -376,6 +376,7 @@ static int advance_match(struct mover *m)
 static int advance_compare(struct mover *m)
 {
     if (m->compare.done && !m->compare.in_chunk) {
+        compare_record(m);
         mover_enter(m, MV_TIDY);
         return compare_trust(m);
     }

@@ -118,6 +118,7 @@ struct match {
 /* One message of the compared chunk. */
 struct compare_msg {
     uint32_t old_uid, new_uid;
+    uint32_t base; /* the digest that flags_merge takes */
     uint64_t size, new_size;
     bool on_old, on_new;
     char *old_flags, *new_flags;
@@ -135,6 +136,10 @@ struct compare {
     uint32_t top_old, top_new;   /* of this chunk */
     struct compare_msg *msgs;
     uint32_t n;
+    struct store_intent *intents; /* where they are recorded */
+    size_t n_intents;
+    struct store_batch *records; /* digests of flags, to be written when new has taken the flags */
+    bool refused;                /* it did not take some */
     bool in_chunk, done;
     struct set_writer foreign_w, gone_w;
     struct buf foreign, gone;    /* sets of new UIDs */
@@ -302,6 +307,8 @@ void match_free(struct mover *m);
 int compare_begin(struct mover *m) MUST_USE;
 void compare_event(struct mover *m, struct conn *c);
 int compare_advance(struct mover *m) MUST_USE; /* when no reply is due; m->compare.done when all chunks are compared */
+/* Writes what is in compare.records; when no reply is due. */
+void compare_record(struct mover *m);
 /* All was compared: did the old host tell of as many messages as it has? */
 int compare_trust(struct mover *m) MUST_USE;
 /* The tagged reply that came belongs to a listing, without which nothing can be compared. */

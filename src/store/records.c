@@ -10,6 +10,7 @@
 #define RECORD_VERSION 1u
 #define UNIT_VERSION 3u    /* 1 had no old_modseq and what follows it, 2 no special */
 #define ACCOUNT_VERSION 3u /* 1 had both kinds of namespaces in others, 2 no login */
+#define INTENT_VERSION 2u  /* 1 had no flags */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
 
 static void put_be32(struct buf *out, uint32_t v)
@@ -190,7 +191,7 @@ void store_unit_clear(struct store_unit *u)
 
 void store_intent_encode(struct buf *out, const struct store_intent *i)
 {
-    buf_putc(out, (char)RECORD_VERSION);
+    buf_putc(out, (char)INTENT_VERSION);
     codec_put_u64(out, i->account);
     codec_put_u64(out, i->unit);
     codec_put_u64(out, i->batch);
@@ -202,12 +203,14 @@ void store_intent_encode(struct buf *out, const struct store_intent *i)
         codec_put_u64(out, i->msgs[k].new_uid);
         codec_put_u64(out, i->msgs[k].size);
         codec_put_i64(out, i->msgs[k].date);
+        codec_put_u64(out, i->msgs[k].flags);
     }
 }
 
 int store_intent_decode(struct store_intent *i, struct slice value)
 {
-    struct codec_in in = codec_open(value, RECORD_VERSION);
+    bool first = value.n > 0 && value.p[0] == 1;
+    struct codec_in in = codec_open(value, first ? 1 : INTENT_VERSION);
     *i = (struct store_intent){0};
     i->account = codec_u32(&in);
     i->unit = codec_u32(&in);
@@ -227,6 +230,8 @@ int store_intent_decode(struct store_intent *i, struct slice value)
         i->msgs[k].new_uid = codec_u32(&in);
         i->msgs[k].size = codec_u64(&in);
         i->msgs[k].date = codec_i64(&in);
+        if (!first)
+            i->msgs[k].flags = codec_u32(&in);
     }
     int r = codec_end(&in);
     if (r != 0)

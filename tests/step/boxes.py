@@ -219,7 +219,12 @@ class MailServed(Served):
     def mail_uid_store(self, tag, text):
         m = re.match(rb'UID STORE (\S+) ([+-]?)FLAGS(?:\.SILENT)? \(([^)]*)\)', text, re.I)
         for x in self.picked(m.group(1)):
-            x.flags = m.group(3) if not m.group(2) else (x.flags + b' ' + m.group(3)).strip()
+            have, said = x.flags.split(), m.group(3).split()
+            if m.group(2) == b'-':
+                said = [f for f in have if f not in said]
+            elif m.group(2) == b'+':
+                said = have + [f for f in said if f not in have]
+            x.flags = b' '.join(said)
         return b''
 
     def mail_uid_expunge(self, tag, text):

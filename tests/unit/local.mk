@@ -78,8 +78,10 @@ tests_unit_test_reply_LDADD = $(FRONT_UNIT_LDADD)
 tests_unit_test_caps_SOURCES = tests/unit/test_caps.c tests/unit/unit.h
 tests_unit_test_caps_CPPFLAGS = $(AM_CPPFLAGS) -DMAN_DIR=\"$(abs_top_srcdir)/man\"
 tests_unit_test_caps_LDADD = $(FRONT_UNIT_LDADD)
-check_PROGRAMS += tests/unit/test_special
-TESTS += tests/unit/test_special
+check_PROGRAMS += tests/unit/test_special tests/unit/test_flags
+TESTS += tests/unit/test_special tests/unit/test_flags
+tests_unit_test_flags_SOURCES = tests/unit/test_flags.c tests/unit/unit.h
+tests_unit_test_flags_LDADD = libmove.a libimap.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_special_SOURCES = tests/unit/test_special.c tests/unit/unit.h
 tests_unit_test_special_LDADD = libmove.a libimap.a libbase.a $(CMOCKA_LIBS)
 endif

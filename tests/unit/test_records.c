@@ -215,7 +215,7 @@ static void fill(enum kind k, union record *r, uint64_t *x)
         i->n = (uint32_t)(next_random(x) % 20);
         i->msgs = mem_array(i->n, sizeof(*i->msgs));
         for (uint32_t m = 0; m < i->n; m++)
-            i->msgs[m] = (struct intent_msg){any32(x), any32(x), any64(x), (int64_t)any64(x)};
+            i->msgs[m] = (struct intent_msg){any32(x), any32(x), any64(x), (int64_t)any64(x), any32(x)};
     } else {
         r->left = (struct store_left){
             .account = any32(x),
@@ -318,7 +318,7 @@ static void changed_bytes(void **state)
                 int r = decode(k, &out, buf_slice(&a));
                 assert_true(r == 0 || r == E_CORRUPT);
                 if (i == 0)
-                    assert_int_equal(r == 0, c == (k == UNIT || k == ACCOUNT ? 3 : 1)); /* the version */
+                    assert_int_equal(r == 0, c == (k == UNIT || k == ACCOUNT ? 3 : k == INTENT ? 2 : 1)); /* the version */
                 clear(k, &out);
             }
             *p = was;
@@ -350,6 +350,24 @@ static void an_older_unit(void **state)
     buf_free(&v);
 }
 
+/* An intent of version 1 knows nothing of flags. */
+static void an_older_intent(void **state)
+{
+    (void)state;
+    struct intent_msg m[1] = {{.old_uid = 7, .new_uid = 8, .size = 9, .date = 10, .flags = 11}};
+    struct store_intent i = {.account = 1, .unit = 2, .batch = 3, .state = INTENT_STORED, .n = 1, .msgs = m}, got;
+    struct buf v = {0};
+    store_intent_encode(&v, &i);
+    v.mem[v.off] = 1;
+    assert_int_equal(store_intent_decode(&got, buf_slice(&v)), E_CORRUPT);
+    buf_truncate(&v, v.len - 1);
+    assert_int_equal(store_intent_decode(&got, buf_slice(&v)), 0);
+    assert_int_equal(got.msgs[0].date, 10);
+    assert_int_equal(got.msgs[0].flags, 0);
+    store_intent_clear(&got);
+    buf_free(&v);
+}
+
 static void an_intent_does_not_lie_about_its_length(void **state)
 {
     (void)state;
@@ -372,7 +390,7 @@ static void intents_are_small(void **state)
     (void)state;
     struct intent_msg m[100];
     for (uint32_t k = 0; k < 100; k++)
-        m[k] = (struct intent_msg){200000 + k, 100000 + k, 15000 + k * 37, 1700000000 + k * 1000};
+        m[k] = (struct intent_msg){200000 + k, 100000 + k, 15000 + k * 37, 1700000000 + k * 1000, 1 + k % 64};
     struct store_intent i = {.account = 300,
                              .unit = 40,
                              .batch = 2000,
@@ -436,6 +454,7 @@ int main(void)
         cmocka_unit_test(fields_survive),
         cmocka_unit_test(changed_bytes),
         cmocka_unit_test(an_older_unit),
+        cmocka_unit_test(an_older_intent),
         cmocka_unit_test(an_intent_does_not_lie_about_its_length),
         cmocka_unit_test(keys_sort),
         cmocka_unit_test(names_of_states),

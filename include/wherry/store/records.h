@@ -64,6 +64,7 @@ struct intent_msg {
     uint32_t old_uid, new_uid; /* new_uid 0: not known yet */
     uint64_t size;             /* bytes of the literal; before it came, what the old host announced */
     int64_t date;              /* internal date, seconds since 1970 */
+    uint32_t flags;            /* a digest of what old's were when new last got them; 0: not known */
 };
 
 enum intent_state { INTENT_SENT = 1, INTENT_STORED = 2, INTENT_VOID = 3 /* superseded; kept to spot late arrivals */ };

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""What people do on either host while a mailbox is copied: it is there afterwards, on whichever host it was done.
+
+Run in the build folder (make check does), or with --bin DIR [-k WORD].
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from move import Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
+from runner import run  # noqa: E402
+
+SEEN, FLAGGED, DELETED = b'\\Seen', b'\\Flagged', b'\\Deleted'
+# (when it was copied, on old afterwards, on new afterwards, in the end)
+FLAGS = [
+    (b'', b'', SEEN, SEEN),
+    (SEEN, SEEN, b'', b''),
+    (b'', SEEN, b'', SEEN),
+    (SEEN, b'', SEEN, b''),
+    (b'', FLAGGED, SEEN, SEEN + b' ' + FLAGGED),
+    (SEEN, FLAGGED, SEEN + b' \\Answered', b'\\Answered ' + FLAGGED),
+    (b'', b'', DELETED, DELETED),
+    (b'a', b'a', b'a b', b'a b'),
+    (b'a', b'a', b'', b''),
+    (b'a', b'b', b'a', b'b'),
+    (b'a b', b'b', b'a b', b'b'),
+    (b'a', b'a c', b'a b', b'a b c'),
+    (SEEN + b' a', b'a', SEEN + b' b', b'b'),
+    (b'', b'', b'', b''),
+]
+
+
+def flags(box):
+    return [sorted(m.flags.split()) for m in box.messages]
+
+
+def set_flags(script, column):
+    for m, row in zip(script.box().messages, FLAGS):
+        m.flags = row[column]
+
+
+def changed(old, new):
+    """A rule: both people's changes, before the new mailbox is looked at."""
+    def go(conn, tag, text):
+        set_flags(old, 1)
+        set_flags(new, 2)
+        conn.usual(tag, text)
+    return go
+
+
+def expected(old, new):
+    want = [sorted(row[3].split()) for row in FLAGS]
+    got = flags(new.box())[:len(FLAGS)]
+    assert got == want, [x for x in zip(FLAGS, got) if sorted(x[0][3].split()) != x[1]]
+
+
+def flagged_person(w):
+    user, old, new = person(w)
+    set_flags(old, 0)
+    return user, old, new
+
+
+def test_flags_changed_on_both(w):
+    user, old, new = flagged_person(w)
+    once(new, rb'SELECT', changed(old, new))
+    select(w, user)
+    check(w, user, old, new)
+    expected(old, new)
+
+
+def test_flags_survive_a_new_start(w):
+    """The comparison is broken off at any of its commands to new, and made again."""
+    for place in (rb'UID FETCH', rb'UID STORE', rb'UID STORE 10[25]', rb'UID STORE 112'):
+        user, old, new = flagged_person(w)
+        once(new, rb'SELECT', changed(old, new))
+        once(new, place, hang_up)
+        until_moved(w, user)
+        check(w, user, old, new)
+        expected(old, new)
+
+
+def test_flags_of_what_was_adopted(w):
+    """Stored, not confirmed, and changed by a person before the copy goes on."""
+    user, old, new = flagged_person(w)
+    calls = [0]
+
+    def lose_reply(conn, tag, text):
+        calls[0] += 1
+        if calls[0] != 2:
+            return conn.usual(tag, text)
+        with conn.script.lock:
+            conn.mail_append(tag, text)
+        for m in new.box().messages[10:]:
+            m.flags = b'\\Draft'
+        conn.wire.close()
+    new.on(rb'APPEND', lose_reply)
+    until_moved(w, user)
+    check(w, user, old, new)
+    assert flags(new.box())[:10] == flags(old.box())[:10]
+    assert flags(new.box())[14:20] == [[b'\\Draft']] * 6, flags(new.box())
+
+
+def test_flags_there_and_back_on_old(w):
+    """Changed on old, compared, and changed back: not taken for a change on new."""
+    user, old, new = person(w)
+    old.box().messages[4].flags = b'key'
+    steps = []
+
+    def news(conn, tag, text):
+        # The first NOOP ends the copy; the next ones come after a comparison each.
+        box = old.box()
+        steps.append(text)
+        if len(steps) == 2:
+            box.messages[2].flags, box.messages[4].flags = FLAGGED, b''
+        elif len(steps) == 3:
+            assert new.box().messages[2].flags == FLAGGED and new.box().messages[4].flags == b'', flags(new.box())
+            box.messages[2].flags, box.messages[4].flags = b'', b'key'
+        if len(steps) in (2, 3):
+            for i in (2, 4):
+                conn.send(b'* %d FETCH (FLAGS (%s))\r\n' % (i + 1, box.messages[i].flags))
+        conn.usual(tag, text)
+    old.on(rb'NOOP', news)
+    select(w, user)
+    assert len(steps) == 4, steps
+    check(w, user, old, new)
+    assert flags(new.box()) == flags(old.box())
+
+
+def test_flags_that_new_did_not_take(w):
+    """Refused once; the next comparison finds the same difference, not a change on new."""
+    user, old, new = person(w)
+
+    def flagged(conn, tag, text):
+        old.box().messages[2].flags = FLAGGED
+        conn.usual(tag, text)
+
+    def again(conn, tag, text):
+        if [x for x in new.seen if x.startswith(b'UID STORE')]:
+            old.rules.clear()
+            conn.send(b'* 1 FETCH (FLAGS ())\r\n')
+        conn.usual(tag, text)
+    once(new, rb'SELECT', flagged)
+    once(new, rb'UID STORE', says(b'%T NO [INUSE] not now\r\n'))
+    old.on(rb'NOOP', again)
+    select(w, user)
+    check(w, user, old, new)
+    assert flags(new.box()) == flags(old.box())
+
+
+def test_deleted_on_new(w):
+    """It does not come back into the mailbox; since it might have been lost it is kept in the spool."""
+    user, old, new = person(w)
+    bodies = old.box().bodies()
+
+    def delete(conn, tag, text):
+        if len(new.box().messages) > 19:
+            new.rules.clear()
+            del new.box().messages[7]
+        conn.usual(tag, text)
+    new.on(rb'APPEND', delete)
+    select(w, user)
+    check(w, user, old, new, left=1, bodies=bodies[:7] + bodies[8:])
+    with w.client(user) as c:
+        lines = c.ok(b'SELECT INBOX')
+        assert b'* 24 EXISTS' in lines, lines
+
+
+def test_deleted_on_both(w):
+    """Not kept by anybody."""
+    user, old, new = person(w)
+    bodies = old.box().bodies()
+
+    def delete(conn, tag, text):
+        del new.box().messages[7]
+        del old.box().messages[7]
+        conn.usual(tag, text)
+    once(new, rb'SELECT', delete)
+    select(w, user)
+    check(w, user, old, new, vanished=1, bodies=bodies[:7] + bodies[8:])
+
+
+def test_arrives_before_the_switch(w):
+    """On new between the last comparison and the switch: simply new mail, after everything else."""
+    user, old, new = person(w)
+    new.box().add(b'Subject: mx\r\n\r\nbefore\r\n', FLAGGED)
+    steps = []
+
+    def last(conn, tag, text):
+        steps.append(text)
+        if len(steps) == 2:  # NOOP of the last look at old; new is not asked any more
+            new.box().add(b'Subject: mx\r\n\r\njust now\r\n', SEEN)
+        conn.usual(tag, text)
+    old.on(rb'NOOP', last)
+    with w.client(user) as c:
+        lines = c.ok(b'SELECT INBOX')
+        assert len(steps) == 2, steps
+        assert b'* 27 EXISTS' in lines, lines
+        uids = [int(x.split(b'UID ')[1].split(b')')[0]) for x in c.ok(b'FETCH 1:* (UID)') if b'FETCH' in x]
+        assert uids[:25] == list(range(1, 26)) and 1025 < uids[25] < uids[26], uids
+    got = new.box().messages
+    assert [m.body for m in got[:25]] == old.box().bodies()
+    assert [(m.body.split()[-1], m.flags) for m in got[25:]] == [(b'before', FLAGGED), (b'now', SEEN)], [m.body for m in got]
+    counted(w, user, 25, 0, 0)
+
+
+if __name__ == '__main__':
+    sys.exit(run(globals(), Moving, sys.argv[1:], __doc__))
