@@ -129,6 +129,8 @@ static bool revive_one(struct slice key, struct slice value, void *arg)
     if (v->err != 0)
         return false;
     i.new_uidnext = 1;
+    if (i.state == INTENT_FOREIGN) /* of messages that nobody knows any more */
+        i.n = 0;
     if (i.state == INTENT_STORED)
         i.state = INTENT_SENT;
     store_put_intent(v->out, &i);

@@ -8,6 +8,7 @@ libmove_a_SOURCES = \
 	src/move/copy.c \
 	src/move/flags.c \
 	src/move/flags.h \
+	src/move/foreign.c \
 	src/move/intents.c \
 	src/move/look.c \
 	src/move/match.c \

@@ -162,6 +162,12 @@ int match_begin(struct mover *m)
     return 0;
 }
 
+void match_ask(struct mover *m, const char *set)
+{
+    imapc_command(m->new.imap, "UID FETCH %s " MATCH_ITEMS, set);
+    m->new_due++;
+}
+
 int match_ghosts(struct mover *m)
 {
     return begin(m, INTENT_VOID);

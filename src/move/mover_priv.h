@@ -297,6 +297,8 @@ int match_begin(struct mover *m) MUST_USE; /* asks; nothing due: nothing to matc
 /* Asks for what has to be taken back; expunges it, and when it is gone forgets that it was there. */
 int match_take_back(struct mover *m) MUST_USE;
 int match_taken_back(struct mover *m) MUST_USE;
+/* Asks new for what pairs messages; they come to match_event. */
+void match_ask(struct mover *m, const char *set);
 int match_ghosts(struct mover *m) MUST_USE; /* the same for intents that were given up */
 void match_event(struct mover *m, struct conn *c);
 /* All replies are there: adopt what had arrived. More may be due afterwards (expunging). */
@@ -319,6 +321,15 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev) MUST_USE;
 int tidy_refused(struct mover *m, struct conn *c) MUST_USE;
 int tidy_advance(struct mover *m) MUST_USE; /* likewise; m->tidied when nothing is left to do */
 void compare_free(struct mover *m);
+
+/* foreign.c: the messages of compare.foreign */
+/* Asks for them where an earlier try to carry them is recorded (then match.n is not 0), and for what may be copies. */
+int foreign_ask(struct mover *m) MUST_USE;
+/* The reply is there: splits off those that have a copy. */
+int foreign_settle(struct mover *m, struct buf *copied) MUST_USE;
+int foreign_record(struct mover *m) MUST_USE; /* that they are about to be copied */
+void foreign_carry(struct mover *m);
+int foreign_forget(struct mover *m) MUST_USE; /* the record */
 
 /* intents.c */
 /* Loads at most max intents of the unit in the given state with numbers >= from (state 0: any). */

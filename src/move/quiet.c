@@ -24,6 +24,10 @@ int quiet_begin(struct mover *m, bool *needed)
     struct store_intent *sent;
     size_t n;
     int r = intents_load(m, 1, INTENT_SENT, 1, &sent, &n);
+    if (r == 0 && n == 0) { /* a COPY may be at work, too */
+        intents_free(&sent, n);
+        r = intents_load(m, 1, INTENT_FOREIGN, 1, &sent, &n);
+    }
     *needed = r == 0 && n > 0 && m->env->settings->settle_seconds > 0;
     intents_free(&sent, n);
     if (!*needed)

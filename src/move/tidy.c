@@ -5,7 +5,21 @@
 #include "move/mover_priv.h"
 #include <string.h>
 
-enum tidy_step { TIDY_GHOSTS, TIDY_GHOSTS_ASKED, TIDY_GONE, TIDY_FOREIGN, TIDY_COPIED, TIDY_LATE, TIDY_SPOOLING, TIDY_DONE };
+enum tidy_step {
+    TIDY_GHOSTS,
+    TIDY_GHOSTS_ASKED,
+    TIDY_GONE,
+    TIDY_FOREIGN,       /* see foreign.c: was a try broken off? */
+    TIDY_FOREIGN_ASKED, /* then what had been copied by it goes */
+    TIDY_FOREIGN_GONE,
+    TIDY_RECORD,
+    TIDY_CARRY,
+    TIDY_CARRIED,
+    TIDY_FORGET,
+    TIDY_LATE,
+    TIDY_SPOOLING,
+    TIDY_DONE
+};
 
 static int expunge(struct mover *m, struct buf *set)
 {
@@ -18,22 +32,6 @@ static int expunge(struct mover *m, struct buf *set)
     imapc_command(m->new.imap, "UID EXPUNGE %s", s);
     m->new_due += 2;
     return 0;
-}
-
-/* Within the same mailbox: the copies get higher UIDs, with their flags and dates. */
-static void carry_foreign(struct mover *m)
-{
-    struct compare *x = &m->compare;
-    bool move = (imapc_caps(m->new.imap) & CAP_BIT(MOVE)) != 0;
-    imapc_begin(m->new.imap);
-    imapc_printf(m->new.imap, "UID %s %s ", move ? "MOVE" : "COPY", buf_cstr(&x->foreign));
-    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
-    imapc_end(m->new.imap);
-    m->new_due++;
-    log_event(worker_log(m->env->worker), LOG_INFO, "foreign_carried", log_s("account", m->account->rec.name),
-              log_s("unit", m->unit->rec.view_name));
-    if (move)
-        buf_clear(&x->foreign);
 }
 
 static int begin_late(struct mover *m)
@@ -73,7 +71,7 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
 {
     struct compare *x = &m->compare;
     if (c == &m->new) {
-        if (ev == CONN_FETCH && x->tidy_step == TIDY_GHOSTS_ASKED)
+        if (ev == CONN_FETCH && (x->tidy_step == TIDY_GHOSTS_ASKED || x->tidy_step == TIDY_FOREIGN_ASKED))
             match_event(m, c);
         return 0;
     }
@@ -96,12 +94,52 @@ int tidy_refused(struct mover *m, struct conn *c)
     return 0;
 }
 
-/* Each step asks; the next begins when all replies are there. */
+/* What a try that was broken off had copied already is there twice. */
+static int expunge_copied(struct mover *m)
+{
+    struct buf copied = {0};
+    int r = foreign_settle(m, &copied);
+    if (r == 0)
+        r = expunge(m, &copied);
+    buf_free(&copied);
+    return r;
+}
+
+static int advance_foreign(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    switch ((enum tidy_step)x->tidy_step) {
+    case TIDY_FOREIGN:
+        x->tidy_step = x->foreign.len > 0 ? TIDY_FOREIGN_ASKED : TIDY_LATE;
+        return x->foreign.len > 0 ? foreign_ask(m) : 0;
+    case TIDY_FOREIGN_ASKED:
+        x->tidy_step = m->match.n > 0 ? TIDY_FOREIGN_GONE : TIDY_RECORD;
+        return m->match.n > 0 ? expunge_copied(m) : 0;
+    case TIDY_FOREIGN_GONE:
+        x->tidy_step = x->foreign.len > 0 ? TIDY_RECORD : TIDY_LATE;
+        return foreign_forget(m);
+    case TIDY_RECORD:
+        x->tidy_step = TIDY_CARRY;
+        return foreign_record(m);
+    case TIDY_CARRY:
+        x->tidy_step = TIDY_CARRIED;
+        foreign_carry(m);
+        return 0;
+    case TIDY_CARRIED:
+        x->tidy_step = TIDY_FORGET;
+        return expunge(m, &x->foreign); /* empty when MOVE did it */
+    default:
+        x->tidy_step = TIDY_LATE;
+        return foreign_forget(m);
+    }
+}
+
+/* Each step asks; the next begins when all replies are there, and what it records is on disk. */
 int tidy_advance(struct mover *m)
 {
     struct compare *x = &m->compare;
     int r = 0;
-    while (r == 0 && m->old_due == 0 && m->new_due == 0 && x->tidy_step != TIDY_DONE) {
+    while (r == 0 && m->old_due == 0 && m->new_due == 0 && !m->wait.pending && x->tidy_step != TIDY_DONE) {
         switch ((enum tidy_step)x->tidy_step) {
         case TIDY_GHOSTS:
             imap_set_end(&x->foreign_w);
@@ -118,13 +156,13 @@ int tidy_advance(struct mover *m)
             x->tidy_step = TIDY_FOREIGN;
             break;
         case TIDY_FOREIGN:
-            if (x->foreign.len > 0)
-                carry_foreign(m);
-            x->tidy_step = TIDY_COPIED;
-            break;
-        case TIDY_COPIED:
-            r = expunge(m, &x->foreign); /* empty when MOVE did it */
-            x->tidy_step = TIDY_LATE;
+        case TIDY_FOREIGN_ASKED:
+        case TIDY_FOREIGN_GONE:
+        case TIDY_RECORD:
+        case TIDY_CARRY:
+        case TIDY_CARRIED:
+        case TIDY_FORGET:
+            r = advance_foreign(m);
             break;
         case TIDY_LATE:
             x->tidy_step = x->n_late > 0 ? TIDY_SPOOLING : TIDY_DONE;

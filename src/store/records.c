@@ -215,7 +215,7 @@ int store_intent_decode(struct store_intent *i, struct slice value)
     i->account = codec_u32(&in);
     i->unit = codec_u32(&in);
     i->batch = codec_u32(&in);
-    i->state = (enum intent_state)codec_enum(&in, INTENT_SENT, INTENT_VOID);
+    i->state = (enum intent_state)codec_enum(&in, INTENT_SENT, INTENT_FOREIGN);
     i->new_uidnext = codec_u32(&in);
     uint32_t n = codec_u32(&in);
     /* Memory for no more messages than the bytes left can hold. */

@@ -234,6 +234,12 @@ class MailServed(Served):
         self.catch_up()
         return b''
 
+    def mail_uid_copy(self, tag, text):
+        for x in self.picked(text.split(b' ')[2]):
+            self.box.add(x.body, x.flags, x.date)
+        self.catch_up()
+        return b''
+
     def mail_uid_move(self, tag, text):
         for x in self.picked(text.split(b' ')[2]):
             self.box.messages.remove(x)

@@ -9,10 +9,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from move import Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
+from move import MULTI, Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
 from runner import run  # noqa: E402
 
 SEEN, FLAGGED, DELETED = b'\\Seen', b'\\Flagged', b'\\Deleted'
+DATE = b'"01-Feb-2021 10:00:00 +0000"'
 # (when it was copied, on old afterwards, on new afterwards, in the end)
 FLAGS = [
     (b'', b'', SEEN, SEEN),
@@ -203,6 +204,57 @@ def test_arrives_before_the_switch(w):
     assert [m.body for m in got[:25]] == old.box().bodies()
     assert [(m.body.split()[-1], m.flags) for m in got[25:]] == [(b'before', FLAGGED), (b'now', SEEN)], [m.body for m in got]
     counted(w, user, 25, 0, 0)
+
+
+def test_foreign_is_copied_once(w):
+    """Without MOVE: the connection breaks at any step of COPY and EXPUNGE, before or after the command is done. Two of the
+    messages are alike in everything."""
+    plain = Moving(w.binary, MULTI.replace(b' MOVE', b''))
+    want = [b'one', b'two', b'two', b'three']
+    try:
+        for place in (None, b'UID COPY', b'UID STORE', b'UID EXPUNGE'):
+            for done in (False, True) if place else (True,):
+                user, old, new = person(plain)
+                for word in want:
+                    new.box().add(b'Message-ID: <%s@example.org>\r\n\r\n%s\r\n' % (word, word), FLAGGED, DATE)
+
+                def lost(conn, tag, text):
+                    real, conn.send = conn.send, lambda data: None
+                    if done:
+                        conn.usual(tag, text)
+                    conn.send = real
+                    conn.wire.close()
+                if place:
+                    once(new, place, lost)
+                until_moved(plain, user)
+                got = new.box().messages
+                where = (place, done, [m.body for m in got])
+                assert [m.body for m in got[:25]] == old.box().bodies(), where
+                assert [m.body.split()[-1] for m in got[25:]] == want, where
+                assert all((m.flags, m.date) == (FLAGGED, DATE) for m in got[25:]), where
+                counted(plain, user, 25, 0, 0)
+    finally:
+        plain.stop()
+
+
+def test_foreign_and_more_after_a_break(w):
+    """Copied, not expunged, and then mail comes to old: what stands between is carried on, and still once."""
+    plain = Moving(w.binary, MULTI.replace(b' MOVE', b''))
+    try:
+        user, old, new = person(plain)
+        new.box().add(b'Subject: mx\r\n\r\nforeign\r\n', FLAGGED, DATE)
+
+        def lost(conn, tag, text):
+            old.box().fill(3, 100)
+            conn.wire.close()
+        once(new, rb'UID STORE', lost)
+        until_moved(plain, user)
+        got = new.box().messages
+        assert [m.body for m in got[:28]] == old.box().bodies(), [m.body for m in got]
+        assert len(got) == 29 and (got[28].flags, got[28].date) == (FLAGGED, DATE), [m.body for m in got]
+        counted(plain, user, 28, 0, 0)
+    finally:
+        plain.stop()
 
 
 if __name__ == '__main__':

@@ -210,7 +210,7 @@ static void fill(enum kind k, union record *r, uint64_t *x)
         i->account = any32(x);
         i->unit = any32(x);
         i->batch = any32(x);
-        i->state = INTENT_SENT + next_random(x) % 3;
+        i->state = INTENT_SENT + next_random(x) % 4;
         i->new_uidnext = any32(x);
         i->n = (uint32_t)(next_random(x) % 20);
         i->msgs = mem_array(i->n, sizeof(*i->msgs));

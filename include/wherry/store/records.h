@@ -67,7 +67,12 @@ struct intent_msg {
     uint32_t flags;            /* a digest of what old's were when new last got them; 0: not known */
 };
 
-enum intent_state { INTENT_SENT = 1, INTENT_STORED = 2, INTENT_VOID = 3 /* superseded; kept to spot late arrivals */ };
+enum intent_state {
+    INTENT_SENT = 1,
+    INTENT_STORED = 2,
+    INTENT_VOID = 3,   /* superseded; kept to spot late arrivals */
+    INTENT_FOREIGN = 4 /* not of old: old_uid is that of a message of the new host's own, which is about to be copied there */
+};
 
 struct store_intent {
     uint32_t account, unit, batch; /* batch: ascending from 1 */

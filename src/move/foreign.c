@@ -1,0 +1,212 @@
+/*
+ * Foreign messages, those of the new host's own, are carried behind the migrated ones: by MOVE, or else by COPY and EXPUNGE,
+ * between which this may come to an end. So what is to be copied is recorded first, and afterwards those that have a copy
+ * (by the same date, Message-ID or size) among what stands behind the migrated ones are only expunged. The copy that stands
+ * at the end stays, since it is in its place. Rejected: to expunge the copies (they may be read already).
+ */
+#include "move/mover_priv.h"
+#include <string.h>
+
+enum { MAX_RECORDS = 100000, RECORD_MESSAGES = 1000 };
+
+static bool may_move(const struct mover *m)
+{
+    return (imapc_caps(m->new.imap) & CAP_BIT(MOVE)) != 0;
+}
+
+/* ---- the record ---- */
+
+static void put_record(struct mover *m, struct store_batch *b, struct store_intent *i)
+{
+    if (i->n == 0)
+        return;
+    i->batch = ++m->batches;
+    store_put_intent(b, i);
+    i->n = 0;
+}
+
+int foreign_record(struct mover *m)
+{
+    struct slice set = buf_slice(&m->compare.foreign);
+    struct intent_msg msgs[RECORD_MESSAGES];
+    struct store_intent i = {.account = m->unit->rec.account, .unit = m->unit->rec.id, .state = INTENT_FOREIGN, .msgs = msgs};
+    uint32_t lo, hi;
+    if (may_move(m))
+        return 0;
+    if (!m->can_expunge) /* or each attempt would leave another copy */
+        return mover_fail(m, E_NOTSUP, SCOPE_UNIT, "the new host cannot expunge single messages (no UIDPLUS)");
+    i.new_uidnext = m->compare.new_high + 1;
+    struct store_batch *b = account_batch(m->account);
+    while (imap_set_next(&set, &lo, &hi) == 1)
+        for (uint32_t uid = lo; uid <= hi && uid != 0; uid++) {
+            if (i.n == RECORD_MESSAGES)
+                put_record(m, b, &i);
+            msgs[i.n++] = (struct intent_msg){.old_uid = uid};
+        }
+    put_record(m, b, &i);
+    m->wait.task = &m->task;
+    store_submit(&b, &m->wait);
+    return 0;
+}
+
+int foreign_forget(struct mover *m)
+{
+    struct store_intent *v;
+    size_t n;
+    struct buf key = {0};
+    int r = intents_load(m, 1, INTENT_FOREIGN, MAX_RECORDS, &v, &n);
+    if (r == 0 && n > 0) {
+        struct store_batch *b = account_batch(m->account);
+        for (size_t i = 0; i < n; i++) {
+            buf_clear(&key);
+            store_key_part(&key, m->unit->rec.account, m->unit->rec.id, v[i].batch);
+            store_del(b, STORE_INTENTS, buf_slice(&key));
+        }
+        m->wait.task = &m->task;
+        store_submit(&b, &m->wait);
+    }
+    buf_free(&key);
+    intents_free(&v, n);
+    return r;
+}
+
+/* ---- after a try that came to no end ---- */
+
+int foreign_ask(struct mover *m)
+{
+    struct match *x = &m->match;
+    struct buf set = {0};
+    match_free(m);
+    int r = intents_load(m, 1, INTENT_FOREIGN, MAX_RECORDS, &x->intents, &x->n);
+    if (r != 0 || x->n == 0)
+        return r;
+    x->floor = UINT32_MAX;
+    for (size_t i = 0; i < x->n; i++)
+        if (x->intents[i].new_uidnext < x->floor)
+            x->floor = x->intents[i].new_uidnext;
+    buf_printf(&set, "%s,%u:*", buf_cstr(&m->compare.foreign), x->floor);
+    match_ask(m, buf_cstr(&set));
+    buf_free(&set);
+    return 0;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct match_key *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* What stands behind and is not migrated may be a copy, once: sorted by key. */
+static int take_copies(struct mover *m, struct match_list *copies)
+{
+    const struct match_list *all = &m->match.new;
+    struct uidmap map;
+    uidmap_init(&map);
+    int r = intents_map(m, &map);
+    copies->v = mem_array(all->n + 1, sizeof(*copies->v));
+    for (size_t i = 0; r == 0 && i < all->n; i++)
+        if (all->v[i].uid >= m->match.floor && uidmap_to_view(&map, all->v[i].uid) == 0)
+            copies->v[copies->n++] = all->v[i];
+    uidmap_free(&map);
+    if (copies->n > 0)
+        qsort(copies->v, copies->n, sizeof(*copies->v), by_key);
+    size_t kept = 0;
+    for (size_t i = 0; i < copies->n; i++) /* some may have been told twice */
+        if (kept == 0 || by_key(&copies->v[kept - 1], &copies->v[i]) != 0)
+            copies->v[kept++] = copies->v[i];
+    copies->n = kept;
+    return r;
+}
+
+/* Takes one of that key; a used one has UID 0. */
+static bool take_copy(struct match_list *copies, uint64_t key)
+{
+    size_t lo = 0, hi = copies->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (copies->v[mid].key < key)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < copies->n && copies->v[lo].key == key; lo++)
+        if (copies->v[lo].uid != 0) {
+            copies->v[lo].uid = 0;
+            return true;
+        }
+    return false;
+}
+
+static bool is_recorded(const struct match *x, uint32_t uid)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        uint32_t lo = 0, hi = x->intents[i].n;
+        while (lo < hi) {
+            uint32_t mid = lo + (hi - lo) / 2;
+            if (x->intents[i].msgs[mid].old_uid == uid)
+                return true;
+            if (x->intents[i].msgs[mid].old_uid < uid)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+    }
+    return false;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    const struct match_key *x = a, *y = b;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+static const struct match_key *told_of(const struct match_list *l, uint32_t uid)
+{
+    struct match_key k = {.uid = uid};
+    return l->n == 0 ? NULL : bsearch(&k, l->v, l->n, sizeof(k), by_uid);
+}
+
+int foreign_settle(struct mover *m, struct buf *copied)
+{
+    struct match *x = &m->match;
+    struct match_list copies = {0};
+    struct buf rest = {0};
+    struct set_writer gone_w, rest_w;
+    struct slice set = buf_slice(&m->compare.foreign);
+    uint32_t lo, hi;
+    int r = take_copies(m, &copies);
+    if (x->new.n > 0)
+        qsort(x->new.v, x->new.n, sizeof(*x->new.v), by_uid);
+    imap_set_begin(&gone_w, copied);
+    imap_set_begin(&rest_w, &rest);
+    while (r == 0 && imap_set_next(&set, &lo, &hi) == 1)
+        for (uint32_t uid = lo; uid <= hi && uid != 0; uid++) {
+            const struct match_key *k = is_recorded(x, uid) ? told_of(&x->new, uid) : NULL;
+            imap_set_add(k != NULL && take_copy(&copies, k->key) ? &gone_w : &rest_w, uid, uid);
+        }
+    imap_set_end(&gone_w);
+    imap_set_end(&rest_w);
+    buf_clear(&m->compare.foreign);
+    buf_put_slice(&m->compare.foreign, buf_slice(&rest));
+    buf_free(&rest);
+    free(copies.v);
+    match_free(m);
+    return r;
+}
+
+void foreign_carry(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    bool move = may_move(m);
+    imapc_begin(m->new.imap);
+    imapc_printf(m->new.imap, "UID %s %s ", move ? "MOVE" : "COPY", buf_cstr(&x->foreign));
+    imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
+    imapc_end(m->new.imap);
+    m->new_due++;
+    log_event(worker_log(m->env->worker), LOG_INFO, "foreign_carried", log_s("account", m->account->rec.name),
+              log_s("unit", m->unit->rec.view_name));
+    if (move)
+        buf_clear(&x->foreign);
+}
