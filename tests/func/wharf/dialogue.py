@@ -18,7 +18,8 @@ KEYS = (b'ALL', b'SEEN', b'UNSEEN', b'ANSWERED', b'UNANSWERED', b'FLAGGED', b'UN
         b'KEYWORD NonJunk', b'UNKEYWORD $label1', b'KEYWORD NoSuch', b'LARGER 1000', b'SMALLER 2500', b'BEFORE 1-Jan-2012',
         b'SINCE 5-Feb-2004', b'ON 29-Feb-2020', b'SENTSINCE 10-Mar-2021', b'SENTBEFORE 20-Mar-2021', b'SUBJECT "anchor"',
         b'FROM "boat"', b'TO "someone"', b'CC "nobody"', b'BODY "lantern"', b'TEXT "window"', b'HEADER Message-ID ""',
-        b'HEADER "Subject" "river"', b'SUBJECT {4+}\r\ntide')
+        b'HEADER "Subject" "river"', b'SUBJECT {4+}\r\ntide',
+        b'subject river', b'FROM NIL', b'HEADER subject nil', b'TEXT "\\"quay\\\\"', b'BODY ""')
 BROKEN = (b'', b' ', b'FETCH', b'FETCH 1', b'FETCH 0 FLAGS', b'FETCH x FLAGS', b'FETCH 1 NOSUCH', b'FETCH 1 (FLAGS', b'FETCH 1: FLAGS',
           b'UID', b'UID FETCH', b'UID FETCH 0 FLAGS', b'UID FETCH 4294967296 FLAGS', b'UID NOSUCH 1', b'STORE 1 FLAGS (\\Recent',
           b'STORE 1 NOSUCH (\\Seen)', b'STORE 1', b'SEARCH', b'SEARCH NOSUCH', b'SEARCH UID', b'SEARCH OR SEEN', b'SEARCH (SEEN',
@@ -196,6 +197,8 @@ class Talk:
             return [r.choice((b'$', b'UID $'))]
         if pick == 5 and b'CONDSTORE' in self.caps:
             return [b'MODSEQ ', Modseq(r.randint(0, 400), after=1)]
+        if pick == 6 and r.random() < 0.3:
+            return [b'SUBJECT ', bytearray(r.choice((b'tide', b'", (', b'wind')))]
         if pick < 8:
             return [r.choice(KEYS)]
         if pick == 8:
