@@ -404,6 +404,7 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
     }
     account_settle(a);
     sweep_enrol(a);
+    account_look(a);
     *out = a;
     return 0;
 }

@@ -14,7 +14,7 @@
 #include "move/mover_priv.h"
 #include <string.h>
 
-enum { STUCK_TRIES = 3 };
+enum { STUCK_TRIES = 3, FOLDERS_LESS = 5 };
 
 /* ---- when ---- */
 
@@ -59,6 +59,30 @@ void looks_run(struct accounts *all)
     }
 }
 
+static bool moves_or_moved_lately(struct unit *u, void *arg)
+{
+    bool *yes = arg;
+    if (u->rec.kind == UNIT_MAILBOX && u->rec.old_name[0] != '\0' && (u->rec.home == HOME_OLD || in_grace(u)))
+        *yes = true;
+    return !*yes;
+}
+
+/*
+ * A client with stale DNS may have made a mailbox on old. Both trees are listed again, less often than one mailbox is looked
+ * at.
+ */
+void account_look(struct account *a)
+{
+    const struct settings *s = a->all->env->settings;
+    bool due = false;
+    if (s->grace_seconds == 0 || a->rec.state == ACCOUNT_NEW || a->mirror != NULL || list_empty(&a->users) ||
+        worker_now_ms(a->all->env->worker) < a->all->look_rest_ms)
+        return;
+    account_walk(a, moves_or_moved_lately, &due);
+    if (due && !rest_folders(a, (uint64_t)s->look_seconds * 1000 * FOLDERS_LESS))
+        a->mirror = mirror_start_again(a);
+}
+
 /* INBOX is where late mail arrives; the others are looked at when they are opened, and by the sweep. */
 static bool look_at_inbox(struct slice key, void *value, void *arg)
 {
@@ -68,6 +92,7 @@ static bool look_at_inbox(struct slice key, void *value, void *arg)
     struct unit *inbox = account_find(a, SLICE_LIT("INBOX"));
     if (!list_empty(&a->users) && inbox != NULL)
         unit_look(inbox);
+    account_look(a);
     return true;
 }
 

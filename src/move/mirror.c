@@ -111,11 +111,31 @@ static bool put_off(struct mirror *m)
     return true;
 }
 
+struct mirror *mirror_start_again(struct account *a)
+{
+    struct mirror *m = mirror_start(a);
+    m->again = true;
+    return m;
+}
+
+static void finish_again(struct mirror *m, const struct err *e)
+{
+    struct account *a = m->account;
+    struct log *log = worker_log(a->all->env->worker);
+    if (e != NULL)
+        log_event(log, LOG_INFO, "folders_later", log_s("account", a->rec.name), log_s("class", err_name(e->code)),
+                  log_e(e));
+    else if (m->n > 0)
+        log_event(log, LOG_INFO, "folders_found", log_s("account", a->rec.name), log_n("mailboxes", (int64_t)m->n));
+}
+
 static void finish(struct mirror *m, const struct err *e)
 {
     struct account *a = m->account;
     struct log *log = worker_log(a->all->env->worker);
-    if (e != NULL) {
+    if (m->again) {
+        finish_again(m, e);
+    } else if (e != NULL) {
         a->mirror_err = *e;
         worker_counters(a->all->env->worker)->errors++;
         log_event(log, LOG_WARN, "mirror_failed", log_s("account", a->rec.name),
@@ -374,7 +394,8 @@ static void commit(struct mirror *m)
         store_put_unit(b, &u->rec);
     }
     struct store_account known = a->rec; /* shown as known only once it is on disk */
-    known.state = ACCOUNT_KNOWN;
+    if (!m->again)
+        known.state = ACCOUNT_KNOWN;
     struct store_account was = a->rec;
     a->rec = known;
     store_put_account(b, &a->rec);
@@ -390,6 +411,10 @@ static void committed(struct mirror *m)
     if (m->wait.result != 0) {
         err_set(&m->err, m->wait.result, SCOPE_ACCOUNT, "the folder tree could not be stored");
         finish(m, &m->err);
+        return;
+    }
+    if (m->again) {
+        finish(m, NULL);
         return;
     }
     account_enter(a, ACCOUNT_KNOWN);
@@ -449,7 +474,7 @@ static void advance(struct mirror *m)
         ask_tree(&m->new);
     }
     if (m->phase == MI_LIST && m->old.asked == 0 && m->new.asked == 0)
-        mirror_plan(m);
+        m->again ? mirror_plan_again(m) : mirror_plan(m);
     if (m->phase == MI_CREATE) {
         fill_creates(m);
         if (m->next == m->n && m->in_flight == 0) {

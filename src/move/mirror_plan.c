@@ -186,3 +186,76 @@ void mirror_plan(struct mirror *m)
     m->phase = MI_CREATE;
     m->next = 0;
 }
+
+/* ---- a known account ---- */
+
+/* A person made a mailbox of that name on new meanwhile: what is in the other one comes into it, as late mail does. */
+static void join(struct mirror *m, struct unit *u, const struct mirror_entry *e, struct store_batch *b)
+{
+    struct err err = {0};
+    if (u->rec.old_name[0] != '\0' || u->rec.home != HOME_NEW || u->rec.kind != UNIT_MAILBOX ||
+        unit_map(u, &err) == NULL) {
+        log_event(worker_log(m->account->all->env->worker), LOG_WARN, "folder_not_taken",
+                  log_s("account", m->account->rec.name), log_s("unit", e->view));
+        return;
+    }
+    free(u->rec.old_name);
+    u->rec.old_name = mem_strdup(e->old);
+    u->rec.old_uidvalidity = 0;
+    u->rec.copied_to = u->rec.straggler_uid = 0;
+    u->rec.finished = clock_real_us() / 1000000;
+    unit_put_identity(b, u); /* a unit with a name on old must have a map */
+    store_put_unit(b, &u->rec);
+}
+
+/* True when there is something to be created on new. */
+static bool is_wanted(struct mirror *m, struct mirror_entry *e, struct unit *known, struct store_batch *b)
+{
+    if (e->folder)
+        return false;
+    if (known != NULL) { /* the process may have ended before it was created */
+        if (known->rec.state != UNIT_UNTOUCHED || known->rec.kind != UNIT_MAILBOX ||
+            known->rec.new_name[0] == '\0' || name_is_inbox(slice_str(known->rec.new_name)) ||
+            !slice_is(slice_str(e->view), known->rec.view_name) ||
+            hash_get(m->new.names, slice_str(known->rec.new_name)) != NULL)
+            return false;
+        e->new = mem_strdup(known->rec.new_name);
+        return true;
+    }
+    struct unit *namesake = account_find(m->account, slice_str(e->view));
+    if (namesake != NULL)
+        join(m, namesake, e, b);
+    return namesake == NULL;
+}
+
+void mirror_plan_again(struct mirror *m)
+{
+    struct account *a = m->account;
+    struct store_batch *b = account_batch(a);
+    struct hash *names = hash_new();
+    size_t kept = 0;
+    settle_entries(m);
+    for (uint32_t i = 0; i < a->n_units; i++) /* deleted ones too: they do not come back */
+        if (a->units[i] != NULL && a->units[i]->rec.old_name[0] != '\0')
+            hash_put(names, slice_str(a->units[i]->rec.old_name), a->units[i]);
+    for (size_t i = 0; i < m->n; i++) {
+        struct mirror_entry e = m->entries[i];
+        if (is_wanted(m, &e, hash_get(names, slice_str(e.old)), b)) {
+            m->entries[kept++] = e;
+        } else {
+            free(e.old);
+            free(e.view);
+        }
+    }
+    m->n = kept;
+    hash_free(&names);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->entries[i].new == NULL) {
+            choose(m, &m->entries[i]);
+            store_put_unit(b, &account_find(a, slice_str(m->entries[i].view))->rec);
+        }
+    store_put_account(b, &a->rec);
+    store_submit(&b, NULL);
+    m->phase = MI_CREATE;
+    m->next = 0;
+}

@@ -42,6 +42,7 @@ struct mirror {
     struct task task;
     struct account *account;
     enum mirror_phase phase;
+    bool again; /* of a known account: new folders on old */
     struct mirror_tree old, new;
     struct mirror_entry *entries;
     size_t n, next, in_flight;
@@ -57,5 +58,7 @@ struct mirror_entry *mirror_entry_add(struct mirror *m, struct slice old);
 
 /* Both trees are known: chooses the name of each mailbox on new and makes the units, which are not recorded yet. */
 void mirror_plan(struct mirror *m);
+/* The same for what is not known yet of a known account; the units are recorded before they are created on new. */
+void mirror_plan_again(struct mirror *m);
 
 #endif

@@ -136,6 +136,8 @@ void unit_settle_state(struct store_unit *rec);
 void unit_gauges(struct counters *c, const struct store_unit *rec, int sign);
 void unit_open_folder(struct unit *u);
 void unit_close_count(struct unit *u);
+/* Puts the identity map, which the unit has, where none is recorded. */
+void unit_put_identity(struct store_batch *b, struct unit *u);
 void accounts_run_queue(struct accounts *all);
 /* Another copy may begin, in all and of this account. */
 bool accounts_room(const struct accounts *all);
@@ -185,6 +187,7 @@ bool sweep_can(const struct account *a);
 
 /* ---- look.c ---- */
 void looks_run(struct accounts *all); /* starts those that may run now */
+void account_look(struct account *a); /* for new folders on old */
 void looks_tick(struct accounts *all); /* looks at INBOX of who is signed in, from time to time */
 void unit_look_ended(struct unit *u);
 void unit_look_done(struct unit *u, int result, uint64_t found, const struct err *e);
@@ -197,6 +200,8 @@ void rest_look(struct unit *u);
 bool rest_lasts(const struct unit *u);        /* for a touch */
 uint64_t rest_until_ms(const struct unit *u); /* for the sweep; 0: it does not rest */
 void rest_end(struct unit *u);
+/* Whether the account's folders rest; if not, they do so for ms from now on. */
+bool rest_folders(struct account *a, uint64_t ms);
 void rests_free(struct hash **rests);
 
 /* ---- names.c ---- */
@@ -208,6 +213,8 @@ int names_choose_new(struct account *a, struct slice view_name, struct buf *out)
 /* ---- mirror.c ---- */
 struct mirror *mirror_start(struct account *a);
 void mirrors_run(struct accounts *all); /* begins those that waited for connections */
+/* The account is known: only what appeared on old since. */
+struct mirror *mirror_start_again(struct account *a);
 void mirror_abort(struct mirror **m);
 
 /* ---- intents.c ---- */

@@ -15,23 +15,23 @@ struct rest {
     unsigned failures; /* in a row, without any message carried over in between */
 };
 
-static struct rest *find(const struct unit *u)
+static struct rest *find(const struct account *a, uint32_t unit)
 {
     struct buf key = {0};
-    store_key_unit(&key, u->rec.account, u->rec.id);
-    struct rest *r = hash_get(u->account->all->rests, buf_slice(&key));
+    store_key_unit(&key, a->rec.id, unit);
+    struct rest *r = hash_get(a->all->rests, buf_slice(&key));
     buf_free(&key);
     return r;
 }
 
-static struct rest *make(struct unit *u)
+static struct rest *make(struct account *a, uint32_t unit)
 {
-    struct rest *r = find(u);
+    struct rest *r = find(a, unit);
     if (r == NULL) {
         struct buf key = {0};
         r = mem_alloc(sizeof(*r));
-        store_key_unit(&key, u->rec.account, u->rec.id);
-        hash_put(u->account->all->rests, buf_slice(&key), r);
+        store_key_unit(&key, a->rec.id, unit);
+        hash_put(a->all->rests, buf_slice(&key), r);
         buf_free(&key);
     }
     return r;
@@ -40,14 +40,14 @@ static struct rest *make(struct unit *u)
 void rest_look(struct unit *u)
 {
     const struct env *env = u->account->all->env;
-    *make(u) = (struct rest){.until_ms = worker_now_ms(env->worker) +
+    *make(u->account, u->rec.id) = (struct rest){.until_ms = worker_now_ms(env->worker) +
                                          (uint64_t)env->settings->look_seconds * 1000};
 }
 
 void rest_begin(struct unit *u, bool progressed, bool swept)
 {
     struct accounts *all = u->account->all;
-    struct rest *r = make(u);
+    struct rest *r = make(u->account, u->rec.id);
     uint64_t ms = (uint64_t)all->env->settings->retry_seconds * 1000;
     uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
     r->swept = swept;
@@ -57,17 +57,30 @@ void rest_begin(struct unit *u, bool progressed, bool swept)
     r->until_ms = worker_now_ms(all->env->worker) + ms;
 }
 
+static bool lasts(const struct account *a, const struct rest *r)
+{
+    return r != NULL && worker_now_ms(a->all->env->worker) < r->until_ms;
+}
+
 bool rest_lasts(const struct unit *u)
 {
-    const struct rest *r = find(u);
-    return r != NULL && !r->swept && rest_until_ms(u) != 0;
+    const struct rest *r = find(u->account, u->rec.id);
+    return lasts(u->account, r) && !r->swept;
 }
 
 uint64_t rest_until_ms(const struct unit *u)
 {
-    const struct rest *r = find(u);
-    bool lasts = r != NULL && worker_now_ms(u->account->all->env->worker) < r->until_ms;
-    return lasts ? r->until_ms : 0;
+    const struct rest *r = find(u->account, u->rec.id);
+    return lasts(u->account, r) ? r->until_ms : 0;
+}
+
+/* Units count from 1: the account's own has 0. */
+bool rest_folders(struct account *a, uint64_t ms)
+{
+    if (lasts(a, find(a, 0)))
+        return true;
+    *make(a, 0) = (struct rest){.until_ms = worker_now_ms(a->all->env->worker) + ms};
+    return false;
 }
 
 void rest_end(struct unit *u)

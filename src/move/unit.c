@@ -383,7 +383,7 @@ const struct uidmap *unit_map(struct unit *u, struct err *e)
     return &u->map;
 }
 
-static void put_identity(struct store_batch *b, struct unit *u)
+void unit_put_identity(struct store_batch *b, struct unit *u)
 {
     struct buf key = {0}, value = {0};
     store_key_unit(&key, u->rec.account, u->rec.id);
@@ -413,7 +413,7 @@ int unit_check_uidvalidity(struct unit *u, uint32_t new_uidvalidity)
         uidmap_identity(&u->map);
         u->map_loaded = true;
         r->old_modseq = r->new_modseq = 0; /* of numbers that nobody knows any more; the shift stays, so they only grow */
-        put_identity(b, u);
+        unit_put_identity(b, u);
         if (intents_revive(u, b) != 0) /* of stragglers on their way; the next look tells that it cannot read them */
             counters_of(u)->errors++;
         result = E_CORRUPT;

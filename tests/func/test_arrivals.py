@@ -23,7 +23,7 @@ def filled(w, old, new, count, seed):
 
 
 def unit(d, user, name='INBOX'):
-    return [m for m in d.ctl_json('account', user)['mailboxes'] if m['name'] == name][0]
+    return [m for m in d.ctl_json('account', user)['mailboxes'] if m['wire_name'] == name][0]
 
 
 def stragglers(d, user, name='INBOX'):
@@ -226,3 +226,114 @@ def test_kill_during_looks_to_cyrus(w):
 
 def test_kill_during_looks_without_uidplus(w):
     kill_looks(w, w.dovecot('/', capability='IMAP4rev1 SASL-IR NAMESPACE'), 8, 3)
+
+
+def names(c):
+    return {name for _, _, name in c.list()}
+
+
+def test_new_folder_on_old(w):
+    """A client with stale DNS makes a mailbox on old: it is taken over as if it had always been there."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user, seed='folders')
+    gone = f.create('Deleted')
+    f.messages(gone, 2)
+    d = w.wherryd(old, new, more=LOOK)
+    with d.connect(user) as c:
+        c.select(b'INBOX')
+        c.ok(b'DELETE ' + gone)
+        name = f.create('Late', 'Ärger')
+        f.messages(name, 7)
+        both = f.create('Both', subscribe=False)
+        f.messages(both, 3)
+        c.ok(b'CREATE ' + both)
+        c.append(both, mail.message('made on new'))
+        until(lambda: name in names(c), 30, 'the new folder')
+        with old.connect(user) as o:
+            before = snapshot.mailbox(o, name)
+        after = snapshot.mailbox(c, name)
+        snapshot.must_equal(snapshot.compare_mailbox('Late', before, after), 'the new folder')
+        assert after.next > before.next
+        assert name in {n for _, _, n in c.list(b'LSUB')}
+        assert gone not in names(c), 'a deleted mailbox came back'
+        # One that was made on new as well gets what is in the other one.
+        looked(d, user, 3, both)
+        assert len(snapshot.mailbox(c, both).messages) == 4
+        f.messages(name, 1)
+        looked(d, user, 1, name)
+        assert len(snapshot.mailbox(c, name).messages) == 8
+    f.close()
+    d.stop()
+    d.start()
+    with d.connect(user) as c:
+        assert {name, both} <= names(c) and gone not in names(c)
+        assert len(snapshot.mailbox(c, both).messages) == 4
+        assert len(snapshot.mailbox(c, name).messages) == 8
+
+
+def test_new_folders_and_kills(w):
+    """The daemon is killed while new folders are taken over; each is there in the end, once, with its mail."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    d = w.wherryd(old, new, more={'copy': 'look_seconds = 1\nretry_seconds = 1\nsettle_seconds = 0\n'})
+    with d.connect(user) as c:
+        c.select(b'INBOX')
+    f = mail.Filler(old, user, seed='folders and kills')
+    r = random.Random(SEED * 100 + 9)
+    made = []
+    for n in range(8):
+        made.append(f.create('Late%d' % n))
+        f.messages(made[-1], 3)
+        d.kill()
+        d.start()  # looks for folders at the next sign-in
+        with d.connect(user):
+            time.sleep(r.uniform(0.005, 0.1))
+            d.kill()
+        d.start()
+    f.close()
+    with d.connect(user) as c:
+        until(lambda: set(made) <= names(c), 30, 'all of them')
+        for name in made:
+            assert len(snapshot.mailbox(c, name, b'SELECT').messages) == 3, name
+        assert len(names(c) & set(made)) == 8 and len([n for n in names(c) if b'Late' in n]) == 8, names(c)
+
+
+def test_new_uidvalidity(w):
+    """The mailbox is made anew on the new host: a higher UIDVALIDITY and its own UIDs, everywhere, for good; late mail goes on."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user, seed='anew')
+    name = f.create('Work')
+    f.messages(name, 9)
+    f.gaps(name)
+    d = w.wherryd(old, new, more=LOOK)
+    with d.connect(user) as c:
+        c.select(name)
+        before = snapshot.mailbox(c, name)
+        c.select(b'INBOX')
+        with new.connect(user) as n:
+            n.ok(b'DELETE Work')
+            time.sleep(1.1)  # Dovecot takes the second for the UIDVALIDITY
+            n.ok(b'CREATE Work')
+            for k in range(3):
+                n.append(b'Work', mail.message('anew-%d' % k))
+            direct = snapshot.mailbox(n, b'Work')
+        f.messages(name, 2)  # late
+        after = snapshot.mailbox(c, name)
+        assert after.validity > before.validity and list(after.messages)[:3] == list(direct.messages)
+        assert d.events('uidvalidity_changed') and c.ok(b'NOOP')
+        looked(d, user, 2, name)
+        again = snapshot.mailbox(c, name)
+        assert again.validity == after.validity and len(again.messages) == 5, again.messages
+        status = c.ok(b'STATUS ' + name + b' (UIDVALIDITY UIDNEXT MESSAGES)').lines(b'STATUS')[0][1]
+        values = {status[i]: int(status[i + 1]) for i in range(0, len(status), 2)}
+        assert values[b'UIDVALIDITY'] == after.validity and values[b'UIDNEXT'] > max(again.messages), values
+        assert values[b'MESSAGES'] == 5
+    f.close()
+    d.stop()
+    d.start()
+    with d.connect(user) as c:
+        assert snapshot.mailbox(c, name).messages == again.messages
+        assert snapshot.mailbox(c, name).validity == again.validity
+    assert len(d.events('uidvalidity_changed')) == 1
