@@ -9,6 +9,7 @@ libmove_a_SOURCES = \
 	src/move/flags.c \
 	src/move/flags.h \
 	src/move/foreign.c \
+	src/move/glance.c \
 	src/move/intents.c \
 	src/move/look.c \
 	src/move/match.c \

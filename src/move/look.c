@@ -24,19 +24,28 @@ static bool in_grace(const struct unit *u)
     return u->rec.finished + (int64_t)s->grace_seconds > clock_real_us() / 1000000;
 }
 
+bool unit_may_be_looked_at(const struct unit *u)
+{
+    const struct accounts *all = u->account->all;
+    return u->rec.home == HOME_NEW && u->rec.state == UNIT_MOVED && u->rec.kind == UNIT_MAILBOX &&
+           u->rec.old_name[0] != '\0' && u->rec.new_name[0] != '\0' && in_grace(u) && u->mover == NULL &&
+           !u->in_queue && !u->in_looks && !rest_lasts(u) && worker_now_ms(all->env->worker) >= all->look_rest_ms;
+}
+
 void unit_look(struct unit *u)
 {
     struct accounts *all = u->account->all;
-    if (u->rec.home != HOME_NEW || u->rec.state != UNIT_MOVED || u->rec.kind != UNIT_MAILBOX ||
-        u->rec.old_name[0] == '\0' || u->rec.new_name[0] == '\0' || !in_grace(u))
-        return;
-    if (u->mover != NULL || u->in_queue || u->in_looks || rest_lasts(u) ||
-        worker_now_ms(all->env->worker) < all->look_rest_ms)
+    if (!unit_may_be_looked_at(u))
         return;
     u->in_looks = true;
     u->account->movers++;
     list_append(&all->looks, &u->queued);
     task_wake(&all->task);
+}
+
+void looks_rest(struct accounts *all)
+{
+    all->look_rest_ms = worker_now_ms(all->env->worker) + all->env->settings->retry_seconds * (uint64_t)1000;
 }
 
 void looks_run(struct accounts *all)
@@ -83,7 +92,7 @@ void account_look(struct account *a)
         a->mirror = mirror_start_again(a);
 }
 
-/* INBOX is where late mail arrives; the others are looked at when they are opened, and by the sweep. */
+/* INBOX is where late mail arrives; the others are looked at when they are opened, and where a glance shows news. */
 static bool look_at_inbox(struct slice key, void *value, void *arg)
 {
     struct account *a = value;
@@ -101,6 +110,8 @@ void looks_tick(struct accounts *all)
     const struct settings *s = all->env->settings;
     if (timer_running(&all->look_timer))
         return;
+    if (all->look_timer.fired)
+        rests_tidy(all);
     if (all->look_timer.fired && s->grace_seconds > 0)
         hash_walk(all->by_key, look_at_inbox, NULL);
     timer_start(&all->look_timer, (uint64_t)s->look_seconds * 1000);
@@ -323,7 +334,7 @@ void unit_look_done(struct unit *u, int result, uint64_t found, const struct err
     } else {
         rest_begin(u, found > 0, false);
         if (e->scope == SCOPE_HOST && e->code != E_AUTH)
-            all->look_rest_ms = worker_now_ms(all->env->worker) + all->env->settings->retry_seconds * (uint64_t)1000;
+            looks_rest(all);
         log_event(log, LOG_INFO, "stragglers_later", log_s("account", a->rec.name),
                   log_s("unit", u->rec.view_name), log_s("class", err_name(e->code)), log_e(e));
     }

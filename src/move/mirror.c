@@ -33,6 +33,7 @@ static void mirror_free(struct mirror *m)
         store_wait_forget(m->account->all->env->store, &m->wait);
     tree_free(&m->old);
     tree_free(&m->new);
+    hash_free(&m->by_old);
     for (size_t i = 0; i < m->n; i++) {
         free(m->entries[i].old);
         free(m->entries[i].view);
@@ -122,6 +123,8 @@ static void finish_again(struct mirror *m, const struct err *e)
 {
     struct account *a = m->account;
     struct log *log = worker_log(a->all->env->worker);
+    if (e != NULL && e->scope == SCOPE_HOST && e->code != E_AUTH)
+        looks_rest(a->all);
     if (e != NULL)
         log_event(log, LOG_INFO, "folders_later", log_s("account", a->rec.name), log_s("class", err_name(e->code)),
                   log_e(e));
@@ -146,6 +149,8 @@ static void finish(struct mirror *m, const struct err *e)
     }
     a->mirror = NULL;
     mirror_free(m);
+    account_settle(a); /* it may not have moved any longer */
+    sweep_enrol(a);
     account_wake(a);
     account_release(a);
 }
@@ -445,6 +450,8 @@ static bool pump(struct mirror *m, struct mirror_tree *t)
                             : "a list of mailboxes could not be understood");
                 return false;
             }
+            if (m->phase == MI_GLANCE && t == &m->old)
+                glance_event(m);
             break;
         case CONN_TAGGED:
             if (m->phase == MI_LIST) {
@@ -453,6 +460,8 @@ static bool pump(struct mirror *m, struct mirror_tree *t)
                     return false;
                 }
                 t->asked--;
+            } else if (m->phase == MI_GLANCE && t == &m->old) {
+                m->in_flight--;
             } else if (t == &m->new) {
                 on_new_tagged(m);
             }
@@ -474,7 +483,9 @@ static void advance(struct mirror *m)
         ask_tree(&m->new);
     }
     if (m->phase == MI_LIST && m->old.asked == 0 && m->new.asked == 0)
-        m->again ? mirror_plan_again(m) : mirror_plan(m);
+        m->again ? glance_begin(m) : mirror_plan(m);
+    if (m->phase == MI_GLANCE && glance_advance(m))
+        mirror_plan_again(m);
     if (m->phase == MI_CREATE) {
         fill_creates(m);
         if (m->next == m->n && m->in_flight == 0) {

@@ -232,15 +232,11 @@ void mirror_plan_again(struct mirror *m)
 {
     struct account *a = m->account;
     struct store_batch *b = account_batch(a);
-    struct hash *names = hash_new();
     size_t kept = 0;
     settle_entries(m);
-    for (uint32_t i = 0; i < a->n_units; i++) /* deleted ones too: they do not come back */
-        if (a->units[i] != NULL && a->units[i]->rec.old_name[0] != '\0')
-            hash_put(names, slice_str(a->units[i]->rec.old_name), a->units[i]);
     for (size_t i = 0; i < m->n; i++) {
         struct mirror_entry e = m->entries[i];
-        if (is_wanted(m, &e, hash_get(names, slice_str(e.old)), b)) {
+        if (is_wanted(m, &e, hash_get(m->by_old, slice_str(e.old)), b)) {
             m->entries[kept++] = e;
         } else {
             free(e.old);
@@ -248,7 +244,6 @@ void mirror_plan_again(struct mirror *m)
         }
     }
     m->n = kept;
-    hash_free(&names);
     for (size_t i = 0; i < m->n; i++)
         if (m->entries[i].new == NULL) {
             choose(m, &m->entries[i]);

@@ -8,7 +8,7 @@
 #include "move/move_priv.h"
 #include "move/special.h"
 
-enum mirror_phase { MI_WAIT, MI_SIGN_IN, MI_LIST, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
+enum mirror_phase { MI_WAIT, MI_SIGN_IN, MI_LIST, MI_GLANCE, MI_CREATE, MI_SUBSCRIBE, MI_COMMIT };
 
 /* One mailbox of the old host on its way to becoming a unit. */
 struct mirror_entry {
@@ -43,6 +43,8 @@ struct mirror {
     struct account *account;
     enum mirror_phase phase;
     bool again; /* of a known account: new folders on old */
+    struct hash *by_old; /* then: its units by their names on old, deleted ones included */
+    uint32_t next_unit;
     struct mirror_tree old, new;
     struct mirror_entry *entries;
     size_t n, next, in_flight;
@@ -60,5 +62,10 @@ struct mirror_entry *mirror_entry_add(struct mirror *m, struct slice old);
 void mirror_plan(struct mirror *m);
 /* The same for what is not known yet of a known account; the units are recorded before they are created on new. */
 void mirror_plan_again(struct mirror *m);
+
+/* glance.c: asks for all that moved lately; false while replies are due; an untagged line came meanwhile */
+void glance_begin(struct mirror *m);
+bool glance_advance(struct mirror *m);
+void glance_event(struct mirror *m);
 
 #endif

@@ -186,8 +186,10 @@ bool sweep_yield(struct accounts *all, const struct account *a);
 bool sweep_can(const struct account *a);
 
 /* ---- look.c ---- */
+void looks_rest(struct accounts *all); /* a host was away */
 void looks_run(struct accounts *all); /* starts those that may run now */
-void account_look(struct account *a); /* for new folders on old */
+void account_look(struct account *a); /* for new folders on old, and for news in the mailboxes there */
+bool unit_may_be_looked_at(const struct unit *u); /* moved, within grace, and not lately */
 void looks_tick(struct accounts *all); /* looks at INBOX of who is signed in, from time to time */
 void unit_look_ended(struct unit *u);
 void unit_look_done(struct unit *u, int result, uint64_t found, const struct err *e);
@@ -202,6 +204,8 @@ uint64_t rest_until_ms(const struct unit *u); /* for the sweep; 0: it does not r
 void rest_end(struct unit *u);
 /* Whether the account's folders rest; if not, they do so for ms from now on. */
 bool rest_folders(struct account *a, uint64_t ms);
+/* Forgets what rests no longer and did not fail. */
+void rests_tidy(struct accounts *all);
 void rests_free(struct hash **rests);
 
 /* ---- names.c ---- */

@@ -91,6 +91,33 @@ void rest_end(struct unit *u)
     buf_free(&key);
 }
 
+struct stale {
+    struct buf keys;
+    uint64_t now_ms;
+};
+
+/* A failure is remembered: the next one rests longer. All keys have one length. */
+static bool note_stale(struct slice key, void *value, void *arg)
+{
+    const struct rest *r = value;
+    struct stale *s = arg;
+    if (r->failures == 0 && r->until_ms <= s->now_ms)
+        buf_put_slice(&s->keys, key);
+    return true;
+}
+
+void rests_tidy(struct accounts *all)
+{
+    struct stale s = {.now_ms = worker_now_ms(all->env->worker)};
+    struct buf one = {0};
+    store_key_unit(&one, 0, 0);
+    hash_walk(all->rests, note_stale, &s);
+    for (struct slice rest = buf_slice(&s.keys); rest.n >= one.len; rest = slice_make(rest.p + one.len, rest.n - one.len))
+        free(hash_del(all->rests, slice_make(rest.p, one.len)));
+    buf_free(&one);
+    buf_free(&s.keys);
+}
+
 static bool free_one(struct slice key, void *value, void *arg)
 {
     (void)key;

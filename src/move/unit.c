@@ -295,7 +295,7 @@ void unit_mover_done(struct unit *u, int result, bool progressed, const struct e
         return;
     u->pushes = 0;
     if (result == 0) {
-        rest_end(u);
+        rest_look(u); /* what is late comes later */
         pace_eased(a);
         account_settle(a);
     } else {

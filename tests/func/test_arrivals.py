@@ -124,7 +124,7 @@ def test_stragglers_old_host_away(w):
         late = append_late(old, user, 3, 2)
         d.old.relay.cut = 0
         c.select(b'INBOX')
-        until(lambda: d.events('stragglers_later'), what='a look to fail')
+        until(lambda: d.events('stragglers_later') or d.events('folders_later'), what='a look to fail')
         c.select(b'INBOX')
         d.old.relay.cut = None
     assert not d.events('copy_failed') and not d.events('select_failed')
@@ -243,12 +243,12 @@ def test_new_folder_on_old(w):
     with d.connect(user) as c:
         c.select(b'INBOX')
         c.ok(b'DELETE ' + gone)
-        name = f.create('Late', 'Ärger')
-        f.messages(name, 7)
+        c.ok(b'CREATE ' + old.view('Both'))
+        c.append(old.view('Both'), mail.message('made on new'))
         both = f.create('Both', subscribe=False)
         f.messages(both, 3)
-        c.ok(b'CREATE ' + both)
-        c.append(both, mail.message('made on new'))
+        name = f.create('Late', 'Ärger')
+        f.messages(name, 7)
         until(lambda: name in names(c), 30, 'the new folder')
         with old.connect(user) as o:
             before = snapshot.mailbox(o, name)
@@ -337,3 +337,22 @@ def test_new_uidvalidity(w):
         assert snapshot.mailbox(c, name).messages == again.messages
         assert snapshot.mailbox(c, name).validity == again.validity
     assert len(d.events('uidvalidity_changed')) == 1
+
+
+def test_stragglers_where_nobody_looks(w):
+    """Late mail in mailboxes that nobody opens: it comes while the person is signed in, however many mailboxes there are."""
+    old, new = w.dovecot('.'), w.dovecot('/', store='sdbox')
+    user = w.user(old, new)
+    f = mail.Filler(old, user, seed='nobody looks')
+    made = [f.create('Box%02d' % n) for n in range(80)]
+    d = w.wherryd(old, new, more=LOOK)
+    with d.connect(user) as c:
+        for name in made:
+            c.select(name)
+        c.select(b'INBOX')
+        f.messages(made[7], 2)
+        f.messages(made[70], 1)
+        until(lambda: stragglers(d, user, made[7].decode()) == 2 and stragglers(d, user, made[70].decode()) == 1, 40,
+              'late mail elsewhere')
+        assert len(snapshot.mailbox(c, made[7]).messages) == 2 and len(snapshot.mailbox(c, made[70]).messages) == 1
+    f.close()
