@@ -482,7 +482,7 @@ static bool pump_dest(struct session *s)
                   log_s("account", account_name(s->account)), log_n("session", s->id), log_e(ev.err));
         imapc_abort(&t->dest);
         t->open = false;
-        if (!undoing)
+        if (!undoing && t->phase != TR_REMOVE) /* it has them by then, and the source may have them no more */
             fail(s, "[UNAVAILABLE] The other server cannot be reached");
     } else if (ev.kind == IMAPC_RESP && ev.resp.kind == RESP_TAGGED) {
         dest_tagged(s, &ev);

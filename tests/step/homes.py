@@ -6,13 +6,15 @@ Run in the build folder (make check does), or with --bin DIR [-k WORD].
 
 import os
 import re
+import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from boxes import MailHost  # noqa: E402
 from front import MORE, NEW, OLD, World  # noqa: E402
-from peers import literal  # noqa: E402
+from peers import WAIT, literal  # noqa: E402
 from runner import run  # noqa: E402
 
 MULTI = NEW + b' MULTIAPPEND'
@@ -130,6 +132,31 @@ def test_source_does_not_expunge(w):
     _, reply = c.cmd(b'UID MOVE 1:2 INBOX')
     assert reply == b'NO [CANNOT] The messages were copied, but could not be removed', reply
     assert len(new.box().messages) == 2 and len(old.box('Public.News').messages) == 3
+
+
+def test_destination_lost_in_the_removal(w):
+    """It has them by then, and the source may have them no more."""
+    for command in (rb'UID STORE', rb'UID EXPUNGE'):
+        c, old, new = scene(w)
+        kept, conns = new.box(), []
+
+        def append(conn, tag, text):
+            conns.append(conn)
+            conn.usual(tag, text)
+        new.on(rb'APPEND', append)
+
+        def lose(conn, tag, text):
+            before = w.logged().count('event=copy_host_lost')
+            conns[0].wire.sock.shutdown(socket.SHUT_RDWR)
+            end = time.monotonic() + WAIT
+            while w.logged().count('event=copy_host_lost') == before:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            conn.usual(tag, text)
+        old.on(command, lose)
+        lines, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+        assert reply == b'OK Moved', (lines, reply)
+        assert len(kept.messages) == 2 and len(old.box('Public.News').messages) == 1
 
 
 def test_no_appenduid(w):
