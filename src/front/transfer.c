@@ -48,6 +48,7 @@ struct transfer {
     /* source */
     struct fetch fetch;
     bool in_fetch, in_body, had_body, asked;
+    bool told; /* the source spoke of the message that is on its way */
     bool due; /* the source's reply to a step of the removal */
     /* destination */
     uint32_t probe_id, append_id, undo_id;
@@ -290,13 +291,19 @@ static void body_bytes(struct session *s, struct slice bytes, bool last)
     }
 }
 
+static const char unreadable[] = "[UNAVAILABLE] A message could not be read";
+
 static void fetch_done(struct session *s)
 {
     struct transfer *t = s->transfer;
     const struct fetch *f = &t->fetch;
     t->in_fetch = false;
-    if (f->bad)
+    t->told = t->told || f->bad || (t->at < t->n && f->uid == t->items[t->at].uid);
+    if (f->bad) {
+        if (t->phase == TR_LIST)
+            fail(s, unreadable);
         return;
+    }
     if (t->phase == TR_LIST && f->uid != 0 && f->has_date && !t->failed)
         add_item(s, f);
     else if (f->has_flags)
@@ -364,7 +371,10 @@ static void next_item(struct transfer *t)
     t->had_body = false;
 }
 
-/* One that went away meanwhile is not copied, and no failure (RFC 2180 4.4). */
+/*
+ * One that went away meanwhile is not copied, and no failure (RFC 2180 4.4). One that is there and does not come is: who
+ * hears OK may expunge it.
+ */
 static void done_body(struct session *s, struct flight *f, const struct resp *r)
 {
     struct transfer *t = s->transfer;
@@ -372,8 +382,9 @@ static void done_body(struct session *s, struct flight *f, const struct resp *r)
     t->asked = false;
     if (t->failed)
         return;
-    if (t->in_body || (r->cond == COND_BAD && !t->had_body)) {
-        fail(s, "[UNAVAILABLE] A message could not be read");
+    bool gone = !t->told && (r->cond == COND_OK || slice_is_nocase(r->code, "EXPUNGEISSUED"));
+    if (t->in_body || (!t->had_body && !gone)) {
+        fail(s, unreadable);
         return;
     }
     if (t->had_body && t->multi)
@@ -581,6 +592,7 @@ static void next_body(struct session *s)
     struct transfer *t = s->transfer;
     if (t->at < t->n) {
         t->asked = true;
+        t->told = false;
         fly(s, &row_body,
             imapc_command(session_host(s, s->side), "UID FETCH %u (BODY.PEEK[])", (unsigned)t->items[t->at].uid));
         return;

@@ -97,13 +97,16 @@ def test_news_while_it_lasts(w):
 
 
 def test_source_sends_no_body(w):
+    """It is there, so who hears OK might expunge the only one."""
     c, old, new = scene(w)
-    old.on(rb'UID FETCH 2 \(BODY', b'* 2 FETCH (UID 2 BODY[] NIL)\r\n%T OK done\r\n')
-    _, reply = c.cmd(b'UID COPY 1:3 INBOX')
-    assert reply.startswith(b'OK [COPYUID 1111 1,3 '), reply
-    old.on(rb'UID FETCH 3 \(BODY', b'%T BAD no\r\n')
-    assert c.cmd(b'UID COPY 1:3 INBOX')[1].startswith(b'NO [UNAVAILABLE]')
-    assert len(new.box().messages) == 2
+    for answer in (b'* 2 FETCH (UID 2 BODY[] NIL)\r\n%T OK done\r\n', b'%T NO [SERVERBUG] it cannot be read\r\n',
+                   b'* 2 FETCH (UID 2)\r\n%T NO some failed\r\n', b'%T BAD no\r\n'):
+        old.on(rb'UID FETCH 2 \(BODY', answer)
+        for command in (b'UID COPY 1:3 INBOX', b'UID MOVE 1:3 INBOX'):
+            assert c.cmd(command)[1].startswith(b'NO [UNAVAILABLE]'), (answer, command)
+    assert not new.box().messages and len(old.box('Public.News').messages) == 3
+    old.on(rb'UID FETCH 2 \(BODY', b'%T NO [EXPUNGEISSUED] gone\r\n')
+    assert c.cmd(b'UID COPY 1:3 INBOX')[1].startswith(b'OK [COPYUID 1111 1,3 ')
 
 
 def test_destination_refuses(w):
