@@ -666,13 +666,10 @@ bool transfer_run(struct session *s)
     return true;
 }
 
+/* A client that sends no more still gets its answer, and nothing is left half copied or half removed. */
 bool state_transfer(struct session *s)
 {
     struct transfer *t = s->transfer;
-    if (session_eof(s) && session_input(s).n == 0) {
-        session_end(s, "client_closed");
-        return true;
-    }
     bool any = pump_dest(s);
     session_progress(s, s->cmd.tag, t->at, t->n, "Copying between the servers");
     if (!t->failed)

@@ -26,6 +26,13 @@ class Homes(World):
         self.old.caps = OLD + b' UIDPLUS UNSELECT LITERAL+'
         self.old.shared = 'Public.'
 
+    def logs(self, text, times=1):
+        """Waits until it was logged."""
+        end = time.monotonic() + WAIT
+        while self.logged().count(text) < times:
+            assert time.monotonic() < end, text
+            time.sleep(0.01)
+
 
 def scene(w, *bodies):
     """(client in Public.News of old, script of old, script of new); INBOX is at home on new."""
@@ -151,15 +158,29 @@ def test_destination_lost_in_the_removal(w):
         def lose(conn, tag, text):
             before = w.logged().count('event=copy_host_lost')
             conns[0].wire.sock.shutdown(socket.SHUT_RDWR)
-            end = time.monotonic() + WAIT
-            while w.logged().count('event=copy_host_lost') == before:
-                assert time.monotonic() < end
-                time.sleep(0.01)
+            w.logs('event=copy_host_lost', before + 1)
             conn.usual(tag, text)
         old.on(command, lose)
         lines, reply = c.cmd(b'UID MOVE 1:2 INBOX')
         assert reply == b'OK Moved', (lines, reply)
         assert len(kept.messages) == 2 and len(old.box('Public.News').messages) == 1
+
+
+def test_half_closed_client(w):
+    """What has begun is brought to its end."""
+    for command in (rb'UID FETCH 2 \(BODY', rb'UID STORE', rb'UID EXPUNGE'):
+        c, old, new = scene(w)
+        port = c.wire.sock.getsockname()[1]
+
+        def close(conn, tag, text):
+            c.wire.sock.shutdown(socket.SHUT_WR)
+            w.logs('from=open to=eof peer=127.0.0.1 port=%d ' % port)
+            conn.usual(tag, text)
+        old.on(command, close)
+        c.send(b'm UID MOVE 1:3 INBOX\r\n')
+        assert c.until(b'm')[1] == b'OK Moved'
+        assert c.rest() == b''
+        assert len(new.box().messages) == 3 and not old.box('Public.News').messages
 
 
 def test_no_appenduid(w):
