@@ -78,7 +78,8 @@ void host_keep_awake(struct session *s)
 static bool old_in_use(struct session *s)
 {
     struct list *it;
-    if (s->side == HOME_OLD || s->state == S_OLD || s->state == S_LIST)
+    bool append = s->state == S_APPEND && s->target == HOME_OLD; /* it may be answered before its end */
+    if (s->side == HOME_OLD || s->state == S_OLD || s->state == S_LIST || append)
         return true;
     list_for_each(it, &s->flights)
     {
