@@ -254,8 +254,10 @@ class Reader:
         if levels and levels[0] not in OURS:
             return None
         flags = sorted(f.lower() for f in values[0] if f.lower() not in (b'\\marked', b'\\unmarked', b'\\noinferiors'))
-        more = sorted((k, sorted(v)) for k, v in zip(values[3][::2], values[3][1::2])) if values[3:] else []
-        return (word, levels, flags, [m for m in more if m[0].upper() == b'CHILDINFO'])
+        if b'\\subscribed' in flags:  # then children are told where RETURN asks for them, or always
+            flags = [f for f in flags if b'children' not in f]
+        more = sorted((bytes(k).upper(), sorted(map(bytes, v))) for k, v in zip(values[3][::2], values[3][1::2])) if values[3:] else []
+        return (word, levels, flags, [m for m in more if m[0] == b'CHILDINFO'])
 
     def on_list(self, values, number):
         return self.listed('LIST', values)
