@@ -5,7 +5,8 @@
  *
  * Flags follow old where they changed there, and stay where a person changed them on new: see flags.h. For that the intent
  * records what old showed when they were sent, and after each comparison what it showed then, but only when new
- * has taken it: until then the same difference is found again.
+ * has taken it: until then the same difference is found again. Only where this ends between the two, and old is
+ * changed back before it goes on, does the first change pass for one of new's.
  *
  * A message that a person deleted on new during the copy cannot be told from one that new lost. It stays away from the mailbox
  * and is kept in the spool, where it is listed.

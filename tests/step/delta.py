@@ -5,11 +5,12 @@ Run in the build folder (make check does), or with --bin DIR [-k WORD].
 """
 
 import os
+import random
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from move import MULTI, Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
+from move import MULTI, SEEDS, Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
 from runner import run  # noqa: E402
 
 SEEN, FLAGGED, DELETED = b'\\Seen', b'\\Flagged', b'\\Deleted'
@@ -253,6 +254,84 @@ def test_foreign_and_more_after_a_break(w):
         assert [m.body for m in got[:28]] == old.box().bodies(), [m.body for m in got]
         assert len(got) == 29 and (got[28].flags, got[28].date) == (FLAGGED, DATE), [m.body for m in got]
         counted(plain, user, 28, 0, 0)
+    finally:
+        plain.stop()
+
+
+def half_done(r, conn, tag, text):
+    """One of the ways in which a command goes wrong."""
+    fate = r.randint(0, 3)
+    if fate == 1 and not text.startswith(b'UID STORE'):  # a flag that is not taken is no reason to stop
+        conn.send(tag + b' NO [UNAVAILABLE] not now\r\n')
+        return
+    out, real = [], conn.send
+    conn.send = out.append
+    if fate > 1:
+        conn.usual(tag, text)
+    conn.send = real
+    if fate == 3:
+        whole = b''.join(out)
+        conn.send(whole[:r.randint(0, len(whole))])
+    conn.wire.close()
+
+
+def storm(w, seed):
+    """Deliveries to new, people's flags on both, and faults at any place."""
+    r = random.Random(seed)
+    user, old, new = person(w, r.randint(5, 40))
+    left, mx, mine, theirs = [12], [0], set(), set()
+    before = old.box().bodies()
+
+    def deliver():
+        new.box().add(b'Message-ID: <mx%d@example.org>\r\n\r\nmx %d\r\n' % (mx[0], mx[0]), SEEN, DATE)
+        mx[0] += 1
+
+    def on_new(conn, tag, text):
+        if mx[0] < 12 and r.random() < 0.3:
+            deliver()
+        ours = [m for m in new.box().messages if b'body' in m.body and m.body not in theirs]
+        if ours and r.random() < 0.1:
+            m = r.choice(ours)
+            m.flags = b' '.join(m.flags.split() + [b'mine'] * (b'mine' not in m.flags))
+            mine.add(m.body)
+        if text.startswith(b'LOGOUT') or left[0] == 0 or r.random() > 0.15:
+            return conn.usual(tag, text)
+        left[0] -= 1
+        half_done(r, conn, tag, text)
+
+    def on_old(conn, tag, text):
+        # Told while it looks at the mailbox; after some rounds of comparing the mover goes on all the same. No flag is taken away
+        # again: when the reply to the STORE of the first change was lost, that counts as new's own.
+        if len(theirs) < 3 and text.startswith(b'NOOP') and conn.box is not None:
+            m = r.choice(old.box().messages)
+            m.flags = FLAGGED
+            theirs.add(m.body)
+            conn.send(b'* %d FETCH (FLAGS (%s))\r\n' % (conn.view.index(m) + 1, m.flags))
+        conn.usual(tag, text)
+    deliver()
+    new.on(rb'', on_new)
+    old.on(rb'', on_old)
+    until_moved(w, user, 40)
+    got = new.box().messages
+    assert [m.body for m in got[:len(before)]] == before, [m.body for m in got]
+    there = sorted(m.body for m in got[len(before):])
+    assert there == sorted(b'Message-ID: <mx%d@example.org>\r\n\r\nmx %d\r\n' % (n, n) for n in range(mx[0])), there
+    assert all((m.flags, m.date) == (SEEN, DATE) for m in got[len(before):])
+    for a, b in zip(old.box().messages, got):
+        want = a.flags.split() + [b'mine'] * (b.body in mine)
+        assert sorted(b.flags.split()) == sorted(want), (a.body, a.flags, b.flags)
+    counted(w, user, len(before), 0, 0)
+
+
+def test_storms(w):
+    plain = Moving(w.binary, MULTI.replace(b' MOVE', b''))
+    try:
+        for seed in range(SEEDS):
+            for world in (w, plain):
+                try:
+                    storm(world, seed)
+                except AssertionError as e:
+                    raise AssertionError('seed %d, %s MOVE: %s' % (seed, 'without' if world is plain else 'with', e))
     finally:
         plain.stop()
 
