@@ -291,7 +291,7 @@ def test_new_does_not_take_a_flag(w):
         old.on(rb'UID FETCH \S+ \(UID FLAGS\)', later)
         with moving.client(user) as c:
             c.ok(b'SELECT INBOX')
-            assert b'UID STORE 2 FLAGS.SILENT (key)' in new.seen, new.seen
+            assert b'UID STORE 2 +FLAGS.SILENT (key)' in new.seen, new.seen
             new.on(rb'ENABLE', b'* ENABLED CONDSTORE QRESYNC\r\n%T OK .\r\n')
             c.ok(b'ENABLE QRESYNC')
             c.ok(b'SELECT INBOX (QRESYNC (1111 500))')
