@@ -66,13 +66,20 @@ void host_leave_mailbox(struct session *s)
         (void)imapc_command(c, "EXAMINE \"no such mailbox %u\"", (unsigned)s->id);
 }
 
-/* Hosts do not bear a silent connection for ever. The reply is nobody's. */
+/*
+ * Hosts do not bear a silent connection for ever. The reply is nobody's. Where a mailbox is selected on new the command that
+ * is about to go there may name messages by numbers, which a NOOP would let the host change (RFC 3501 7.4.1): then the
+ * command itself keeps it awake, or while that waits for a copy, one during which numbers stay.
+ */
 void host_keep_awake(struct session *s)
 {
     if (session_now(s) - s->awake_ms < KEEP_AWAKE_SECONDS * 1000)
         return;
     s->awake_ms = session_now(s);
-    (void)imapc_command(s->new_, "NOOP");
+    if (s->unit == NULL)
+        (void)imapc_command(s->new_, "NOOP");
+    else if (s->state == S_TOUCH)
+        (void)imapc_command(s->new_, "FETCH 1 (FLAGS)");
 }
 
 static bool old_in_use(struct session *s)
