@@ -8,5 +8,5 @@ libfront_a_SOURCES = src/front/append.c src/front/caps.c src/front/caps.h src/fr
 	src/front/session.c src/front/session.h src/front/signin.c src/front/starter.c src/front/status.c \
 	src/front/structure.c src/front/submission.c src/front/submission.h \
 	src/front/submission_data.c src/front/submission_guest.c src/front/submission_mail.c \
-	src/front/submission_turn.c src/front/transfer.c src/front/translate.c src/front/translate.h src/front/translate_names.c src/front/upstream.c \
+	src/front/submission_turn.c src/front/transfer.c src/front/transfer.h src/front/transfer_source.c src/front/translate.c src/front/translate.h src/front/translate_names.c src/front/upstream.c \
 	src/front/visitor.h include/wherry/front/front.h

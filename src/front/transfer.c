@@ -6,64 +6,16 @@
  * and what was stored is expunged again if a later one fails. The destination is written to on a connection of its own,
  * since breaking that off is the only way to take back half a command. MOVE removes the messages once they are stored.
  *
- * Memory: the list of messages with flags and dates (MAX_MESSAGES), no body. Rejected: several bodies in flight (hosts mix
+ * Memory: the list of messages with flags and dates (see transfer_source.c), no body. Rejected: several bodies in flight (hosts mix
  * the replies of pipelined commands, and this is rare).
  */
 #include "config.h"
-#include "front/session.h"
-#include "wherry/imap/caps.h"
-#include "wherry/imap/set.h"
+#include "front/transfer.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_MESSAGES = 100000, MAX_TEXT = 16 * 1024 * 1024 };
 enum { QUIET_MS = 1000 /* before the first line that tells how far it is */ };
-
-enum transfer_phase {
-    TR_LIST,   /* the source lists, the destination is entered */
-    TR_PROBE,  /* does the destination mailbox exist? */
-    TR_BODY,   /* messages go over */
-    TR_STORED, /* the destination has to say that it has them */
-    TR_REMOVE, /* MOVE: they go from the source */
-    TR_ENTER,  /* a new connection to the destination, to take back what was stored */
-    TR_UNDO
-};
-
-struct item {
-    uint32_t uid, dest_uid; /* dest_uid 0: not stored, or not told */
-    bool stored;
-    uint32_t flags, date; /* in text, NUL-terminated */
-};
-
-struct transfer {
-    enum transfer_phase phase;
-    struct imapc *dest;
-    bool move, multi, listed, failed;
-    bool answered; /* MULTIAPPEND's reply came */
-    bool expunging;
-    struct buf text;
-    struct item *items;
-    size_t n, at; /* at: on its way, or the next one */
-    /* source */
-    struct fetch fetch;
-    bool in_fetch, in_body, had_body, asked;
-    bool told; /* the source spoke of the message that is on its way */
-    bool due; /* the source's reply to a step of the removal */
-    /* destination */
-    uint32_t probe_id, append_id, undo_id;
-    bool open; /* an APPEND is being written */
-    uint32_t validity;
-    char error[200]; /* why it failed, with a code */
-};
-
-static void done_list(struct session *s, struct flight *f, const struct resp *r);
-static void done_body(struct session *s, struct flight *f, const struct resp *r);
-static void done_remove(struct session *s, struct flight *f, const struct resp *r);
-
-static const struct command row_list = {.name = "FETCH", .done = done_list};
-static const struct command row_body = {.name = "FETCH", .done = done_body};
-static const struct command row_remove = {.name = "EXPUNGE", .done = done_remove};
 
 void transfer_free(struct transfer **tp)
 {
@@ -78,24 +30,9 @@ void transfer_free(struct transfer **tp)
     *tp = NULL;
 }
 
-static void fly(struct session *s, const struct command *row, uint32_t id)
-{
-    struct flight *f = command_flight(s, s->side, id);
-    f->row = row;
-    f->silent = true;
-}
-
-static const char *text_at(const struct transfer *t, uint32_t off)
+const char *transfer_text(const struct transfer *t, uint32_t off)
 {
     return (const char *)buf_slice(&t->text).p + off;
-}
-
-static uint32_t keep(struct transfer *t, struct slice s)
-{
-    uint32_t off = (uint32_t)t->text.len;
-    buf_put_slice(&t->text, s);
-    buf_putc(&t->text, '\0');
-    return off;
 }
 
 static void connect_dest(struct session *s)
@@ -109,17 +46,11 @@ static void connect_dest(struct session *s)
 
 /* ---- the end ---- */
 
-static struct slice failure(const struct transfer *t)
-{
-    return t->error[0] != '\0' ? slice_str(t->error) : slice_str("[UNAVAILABLE] The copy failed");
-}
-
 static void finish_failed(struct session *s)
 {
-    struct buf text = {0};
-    buf_put_slice(&text, failure(s->transfer));
-    session_no(s, buf_cstr(&text));
-    buf_free(&text);
+    char text[sizeof(s->transfer->error)];
+    memcpy(text, s->transfer->error, sizeof(text)); /* it goes away with the transfer */
+    session_no(s, text);
 }
 
 static void put_stored(const struct transfer *t, struct buf *out)
@@ -149,8 +80,16 @@ static void undo(struct session *s)
     t->phase = TR_UNDO;
 }
 
-/* Nothing more is read of the source's bodies; text says why, with a code. */
-static void fail(struct session *s, const char *text)
+void transfer_fail_kept(struct session *s, const char *text)
+{
+    struct transfer *t = s->transfer;
+    t->failed = true;
+    snprintf(t->error, sizeof(t->error), "%s", text);
+    imapc_close(&t->dest);
+}
+
+/* Nothing more is read of the source's bodies. */
+void transfer_fail(struct session *s, const char *text)
 {
     struct transfer *t = s->transfer;
     bool any = false;
@@ -173,240 +112,6 @@ static void fail(struct session *s, const char *text)
     }
     t->phase = TR_ENTER;
     connect_dest(s);
-}
-
-/* ---- the source ---- */
-
-static bool is_keyword(struct slice f)
-{
-    for (size_t i = 0; i < f.n; i++)
-        if (f.p[i] <= ' ' || f.p[i] >= 0x7f || memchr("(){}%*\"\\[]", f.p[i], 10) != NULL)
-            return false;
-    return f.n > 0;
-}
-
-/* Flags that any host takes; a \Recent or a keyword that is no atom would spoil the whole. */
-static uint32_t keep_flags(struct transfer *t, struct slice flags)
-{
-    static const char *const system[] = {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"};
-    struct buf out = {0};
-    while (flags.n > 0) {
-        const uint8_t *sp = memchr(flags.p, ' ', flags.n);
-        struct slice one = slice_make(flags.p, sp != NULL ? (size_t)(sp - flags.p) : flags.n);
-        size_t skip = one.n + (sp != NULL);
-        bool ok = is_keyword(one);
-        flags = slice_make(flags.p + skip, flags.n - skip);
-        for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++)
-            ok = ok || slice_is_nocase(one, system[i]);
-        if (!ok)
-            continue;
-        if (out.len > 0)
-            buf_putc(&out, ' ');
-        buf_put_slice(&out, one);
-    }
-    uint32_t off = keep(t, buf_slice(&out));
-    buf_free(&out);
-    return off;
-}
-
-static void add_item(struct session *s, const struct fetch *f)
-{
-    struct transfer *t = s->transfer;
-    for (size_t i = t->n; i > 0 && t->items[i - 1].uid >= f->uid; i--)
-        if (t->items[i - 1].uid == f->uid)
-            return; /* told twice */
-    if (t->n >= MAX_MESSAGES || t->text.len > MAX_TEXT) {
-        fail(s, "[LIMIT] Too many messages at once");
-        return;
-    }
-    if ((t->n & (t->n - 1)) == 0)
-        t->items = mem_grow(t->items, t->n == 0 ? 1 : 2 * t->n, sizeof(*t->items));
-    struct item *it = &t->items[t->n++];
-    *it = (struct item){.uid = f->uid};
-    it->flags = keep_flags(t, buf_slice(&f->flags));
-    it->date = keep(t, buf_slice(&f->date));
-}
-
-/* News about a message, which the client has to hear. */
-static void pass_flags(struct session *s, const struct fetch *f)
-{
-    struct buf *out = session_out(s);
-    uint32_t uid = f->uid != 0 ? uidmap_to_view(s->view.map, f->uid) : 0;
-    buf_printf(out, "* %u FETCH (", (unsigned)f->seq);
-    if (uid != 0)
-        buf_printf(out, "UID %u ", (unsigned)uid);
-    if (f->modseq != 0 && s->view.modseq)
-        buf_printf(out, "MODSEQ (%llu) ", (unsigned long long)(f->modseq + s->view.modseq_shift));
-    buf_puts(out, "FLAGS (");
-    buf_put_slice(out, buf_slice(&f->flags));
-    buf_puts(out, "))\r\n");
-}
-
-static void put_head(struct session *s, uint64_t size)
-{
-    struct transfer *t = s->transfer;
-    struct imapc *c = t->dest;
-    const struct item *it = &t->items[t->at];
-    if (!t->open) {
-        t->append_id = imapc_begin(c);
-        imapc_puts(c, "APPEND ");
-        imapc_put_string(c, buf_slice(&s->args.new_name[0]));
-        t->open = true;
-    }
-    imapc_printf(c, " (%s) ", text_at(t, it->flags));
-    if (text_at(t, it->date)[0] != '\0') {
-        imapc_put_string(c, slice_str(text_at(t, it->date)));
-        imapc_puts(c, " ");
-    }
-    imapc_literal(c, size, false, false);
-}
-
-static void body_begin(struct session *s)
-{
-    struct transfer *t = s->transfer;
-    if (t->failed || t->phase != TR_BODY || !t->asked || t->had_body)
-        return;
-    if (t->fetch.body_size == 0) {
-        fail(s, "[CANNOT] One of the messages is empty, which the other server does not take");
-        return;
-    }
-    t->in_body = t->had_body = true;
-    put_head(s, t->fetch.body_size);
-}
-
-static void body_bytes(struct session *s, struct slice bytes, bool last)
-{
-    struct transfer *t = s->transfer;
-    if (!t->in_body || t->failed)
-        return;
-    if (bytes.n > 0 && memchr(bytes.p, 0, bytes.n) != NULL) {
-        fail(s, "[CANNOT] One of the messages holds a NUL, which IMAP cannot carry");
-        return;
-    }
-    imapc_put(t->dest, bytes);
-    t->in_body = !last;
-    if (last && !t->multi) {
-        imapc_end(t->dest);
-        t->open = false;
-    }
-}
-
-static const char unreadable[] = "[UNAVAILABLE] A message could not be read";
-
-static void fetch_done(struct session *s)
-{
-    struct transfer *t = s->transfer;
-    const struct fetch *f = &t->fetch;
-    t->in_fetch = false;
-    t->told = t->told || f->bad || (t->at < t->n && f->uid == t->items[t->at].uid);
-    if (f->bad) {
-        if (t->phase == TR_LIST)
-            fail(s, unreadable);
-        return;
-    }
-    if (t->phase == TR_LIST && f->uid != 0 && f->has_date && !t->failed)
-        add_item(s, f);
-    else if (f->has_flags)
-        pass_flags(s, f);
-}
-
-bool transfer_takes(struct session *s, enum unit_home side, const struct resp *r)
-{
-    struct transfer *t = s->transfer;
-    if (t == NULL || side != s->side || t->phase == TR_REMOVE)
-        return false;
-    if (r->kind == RESP_BEGIN && r->has_num && slice_is_nocase(r->name, "FETCH"))
-        t->in_fetch = true;
-    if (!t->in_fetch)
-        return false;
-    switch (imap_fetch_feed(&t->fetch, r)) {
-    case FETCH_BODY:
-        body_begin(s);
-        break;
-    case FETCH_BYTES:
-        body_bytes(s, t->fetch.bytes, false);
-        break;
-    case FETCH_BODY_END:
-        body_bytes(s, t->fetch.bytes, true);
-        break;
-    case FETCH_BODY_WHOLE:
-        body_begin(s);
-        body_bytes(s, t->fetch.bytes, true);
-        break;
-    case FETCH_DONE:
-        fetch_done(s);
-        break;
-    case FETCH_NONE:
-    case FETCH_BAD:
-        break;
-    }
-    return true;
-}
-
-bool transfer_full(const struct session *s)
-{
-    const struct transfer *t = s->transfer;
-    return t != NULL && t->in_body && !t->failed && t->dest != NULL && imapc_full(t->dest);
-}
-
-static void done_list(struct session *s, struct flight *f, const struct resp *r)
-{
-    struct transfer *t = s->transfer;
-    (void)f;
-    t->listed = true;
-    if (r->cond != COND_OK) {
-        struct buf text = {0};
-        reply_text(&text, r->text, slice_str(""), slice_str(""));
-        fail(s, buf_cstr(&text));
-        buf_free(&text);
-    }
-}
-
-/* The message is over when the source has told its end and the destination, where it is asked for each, that it has it. */
-static void next_item(struct transfer *t)
-{
-    if (t->asked || (t->had_body && !t->items[t->at].stored))
-        return;
-    t->at++;
-    t->had_body = false;
-}
-
-/*
- * One that went away meanwhile is not copied, and no failure (RFC 2180 4.4). One that is there and does not come is: who
- * hears OK may expunge it.
- */
-static void done_body(struct session *s, struct flight *f, const struct resp *r)
-{
-    struct transfer *t = s->transfer;
-    (void)f;
-    t->asked = false;
-    if (t->failed)
-        return;
-    bool gone = !t->told && (r->cond == COND_OK || slice_is_nocase(r->code, "EXPUNGEISSUED"));
-    if (t->in_body || (!t->had_body && !gone)) {
-        fail(s, unreadable);
-        return;
-    }
-    if (t->had_body && t->multi)
-        t->items[t->at].stored = true; /* once the command is answered */
-    next_item(t);
-}
-
-/* Once the first of them may be gone nothing is taken back: better twice than not at all. */
-static void done_remove(struct session *s, struct flight *f, const struct resp *r)
-{
-    struct transfer *t = s->transfer;
-    (void)f;
-    t->due = false;
-    if (r->cond == COND_OK)
-        return;
-    if (!t->expunging) {
-        fail(s, "[CANNOT] The messages cannot be removed from here, so they were not moved");
-        return;
-    }
-    t->failed = true;
-    snprintf(t->error, sizeof(t->error), "[CANNOT] The messages were copied, but could not be removed");
-    imapc_close(&t->dest);
 }
 
 /* ---- the destination ---- */
@@ -441,7 +146,7 @@ static void refused(struct session *s, const struct resp *r)
     if (t->multi)
         for (size_t i = 0; i < t->n; i++)
             t->items[i].stored = false;
-    fail(s, buf_cstr(&text));
+    transfer_fail(s, buf_cstr(&text));
     buf_free(&text);
 }
 
@@ -457,7 +162,7 @@ static void appended(struct session *s, const struct resp *r)
         t->items[t->at].stored = true;
     take_uids(t, r->code);
     if (!t->multi)
-        next_item(t);
+        source_next(t);
 }
 
 static void dest_tagged(struct session *s, const struct imapc_event *ev)
@@ -473,7 +178,7 @@ static void dest_tagged(struct session *s, const struct imapc_event *ev)
         if (ev->resp.cond == COND_OK)
             t->phase = TR_BODY;
         else
-            fail(s, "[TRYCREATE] There is no such mailbox");
+            transfer_fail(s, "[TRYCREATE] There is no such mailbox");
     } else if (ev->id == t->append_id && !t->failed) {
         appended(s, &ev->resp);
     }
@@ -493,8 +198,8 @@ static bool pump_dest(struct session *s)
                   log_s("account", account_name(s->account)), log_n("session", s->id), log_e(ev.err));
         imapc_abort(&t->dest);
         t->open = false;
-        if (!undoing && t->phase != TR_REMOVE) /* it has them by then, and the source may have them no more */
-            fail(s, "[UNAVAILABLE] The other server cannot be reached");
+        if (!undoing && t->phase != TR_REMOVE && t->phase != TR_RESTORE) /* it has them by then, and the source may have them no more */
+            transfer_fail(s, "[UNAVAILABLE] The other server cannot be reached");
     } else if (ev.kind == IMAPC_RESP && ev.resp.kind == RESP_TAGGED) {
         dest_tagged(s, &ev);
     } else if (ev.kind == IMAPC_READY) {
@@ -507,7 +212,7 @@ static bool pump_dest(struct session *s)
 
 /* ---- moving on ---- */
 
-static bool put_copyuid(struct session *s, struct buf *out)
+bool transfer_put_copyuid(struct session *s, struct buf *out)
 {
     struct transfer *t = s->transfer;
     struct code_dest d = {0};
@@ -519,7 +224,7 @@ static bool put_copyuid(struct session *s, struct buf *out)
     imap_set_begin(&from, &source);
     imap_set_begin(&to, &dest);
     for (size_t i = 0; ok && i < t->n; i++) {
-        const struct item *it = &t->items[i];
+        const struct transfer_item *it = &t->items[i];
         if (!it->stored)
             continue;
         uint32_t uid = uidmap_to_view(s->view.map, it->uid);
@@ -539,37 +244,12 @@ static bool put_copyuid(struct session *s, struct buf *out)
     return ok;
 }
 
-/* COPYUID is told before the EXPUNGEs (RFC 6851 4.3). False: there is nothing to remove. */
-static bool remove_source(struct session *s)
-{
-    struct transfer *t = s->transfer;
-    struct imapc *c = session_host(s, s->side);
-    struct set_writer w;
-    struct buf set = {0}, line = {0};
-    imap_set_begin(&w, &set);
-    for (size_t i = 0; i < t->n; i++)
-        if (t->items[i].stored)
-            imap_set_add(&w, t->items[i].uid, t->items[i].uid);
-    t->due = imap_set_end(&w);
-    if (t->due && t->expunging) {
-        if (put_copyuid(s, &line))
-            session_printf(s, "* OK %sMoved\r\n", buf_cstr(&line));
-        fly(s, &row_remove, imapc_command(c, "UID EXPUNGE %s", buf_cstr(&set)));
-    } else if (t->due) {
-        fly(s, &row_remove,
-            imapc_command(c, "UID STORE %s +FLAGS.SILENT (\\Deleted)", buf_cstr(&set)));
-    }
-    buf_free(&set);
-    buf_free(&line);
-    return t->due;
-}
-
 static void finish(struct session *s)
 {
     struct transfer *t = s->transfer;
     struct buf text = {0};
     if (!t->move)
-        (void)put_copyuid(s, &text);
+        (void)transfer_put_copyuid(s, &text);
     buf_puts(&text, t->move ? "Moved" : "Copied");
     imapc_close(&t->dest);
     session_ok(s, buf_cstr(&text));
@@ -591,10 +271,7 @@ static void next_body(struct session *s)
 {
     struct transfer *t = s->transfer;
     if (t->at < t->n) {
-        t->asked = true;
-        t->told = false;
-        fly(s, &row_body,
-            imapc_command(session_host(s, s->side), "UID FETCH %u (BODY.PEEK[])", (unsigned)t->items[t->at].uid));
+        source_ask_body(s);
         return;
     }
     if (t->open)
@@ -622,7 +299,7 @@ static bool advance(struct session *s)
         if (t->append_id != 0 && !t->answered)
             return false;
         t->phase = TR_REMOVE;
-        if (!t->move || !remove_source(s))
+        if (!t->move || !source_remove(s))
             finish(s);
         return true;
     case TR_REMOVE:
@@ -630,7 +307,7 @@ static bool advance(struct session *s)
             return false;
         if (!t->expunging) {
             t->expunging = true;
-            (void)remove_source(s);
+            (void)source_remove(s);
         } else {
             finish(s);
         }
@@ -642,8 +319,6 @@ static bool advance(struct session *s)
 
 bool transfer_run(struct session *s)
 {
-    struct slice text = buf_slice(&s->args.text);
-    const uint8_t *space = memchr(text.p, ' ', text.n);
     struct imapc *c = session_host(s, s->side);
     bool move = strcmp(s->row->name, "MOVE") == 0 || strcmp(s->row->name, "UID MOVE") == 0;
     if (move && s->read_only) /* hosts answer OK to a STORE in it, and do nothing */
@@ -656,13 +331,11 @@ bool transfer_run(struct session *s)
     buf_putc(&t->text, '\0');
     s->errors = 0;
     timer_start(&s->beat, QUIET_MS);
-    fly(s, &row_list,
-        imapc_command(c, "%sFETCH %.*s (UID FLAGS INTERNALDATE)", (s->row->flags & CF_UID) != 0 ? "UID " : "",
-                      (int)(space != NULL ? (size_t)(space - text.p) : text.n), (const char *)text.p));
+    source_list(s);
     connect_dest(s);
     session_enter(s, S_TRANSFER);
     if (t->dest == NULL)
-        fail(s, "[UNAVAILABLE] The other server has no such name");
+        transfer_fail(s, "[UNAVAILABLE] The other server has no such name");
     return true;
 }
 

@@ -131,8 +131,39 @@ def test_source_keeps_them(w):
     c, old, new = scene(w)
     old.on(rb'UID STORE', b'%T NO you may not\r\n')
     lines, reply = c.cmd(b'UID MOVE 1:2 INBOX')
-    assert reply.startswith(b'NO [CANNOT] The messages cannot be removed') and not lines, (lines, reply)
+    assert reply.startswith(b'NO [CANNOT] The messages cannot be removed'), (lines, reply)
     assert not new.box().messages and len(old.box('Public.News').messages) == 3
+
+
+def half_marked(conn, tag, text):
+    """Marks the first of them, and says NO."""
+    conn.box.messages[0].flags += b' \\Deleted'
+    conn.send(tag + b' NO [LIMIT] not all of them\r\n')
+
+
+def test_source_marks_some(w):
+    """The mark goes before the copies do: else the client's next EXPUNGE would take what is nowhere else."""
+    c, old, new = scene(w)
+    box = old.box('Public.News')
+    old.on(rb'UID STORE 1:2 \+FLAGS', half_marked)
+
+    def unmark(conn, tag, text):
+        box.messages[0].flags = b'\\Seen'
+        conn.send(tag + b' OK done\r\n')
+    old.on(rb'UID STORE 1:2 -FLAGS', unmark)
+    _, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+    assert reply.startswith(b'NO [CANNOT] The messages cannot be removed'), reply
+    assert not new.box().messages and [m.flags for m in box.messages] == [b'\\Seen'] * 3
+
+
+def test_source_keeps_the_mark(w):
+    """It cannot be taken off: then the copies stay."""
+    c, old, new = scene(w)
+    old.on(rb'UID STORE 1:2 \+FLAGS', half_marked)
+    old.on(rb'UID STORE 1:2 -FLAGS', b'%T NO you may not\r\n')
+    _, reply = c.cmd(b'UID MOVE 1:2 INBOX')
+    assert reply == b'NO [CANNOT] The messages were copied, but could not be removed', reply
+    assert new.box().bodies() == old.box('Public.News').bodies()[:2]
 
 
 def test_source_does_not_expunge(w):

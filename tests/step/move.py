@@ -11,13 +11,13 @@ import re
 import subprocess
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from boxes import MailHost  # noqa: E402
 from front import NEW, World  # noqa: E402
 from peers import Gone  # noqa: E402
+from runner import run  # noqa: E402
 
 MULTI = NEW + b' MULTIAPPEND'
 SEEDS = int(os.environ.get('STORM_SEEDS', '8'))
@@ -717,36 +717,5 @@ def test_storms(w):
         plain.stop()
 
 
-def main(argv):
-    binary, words = './wherryd', []
-    while argv:
-        if argv[0] == '--bin':
-            binary = argv[1] + '/wherryd'
-        elif argv[0] == '-k':
-            words.append(argv[1])
-        else:
-            sys.exit(__doc__)
-        argv = argv[2:]
-    failed = 0
-    w = Moving(binary)
-    tests = [(n[5:], f) for n, f in globals().items() if n.startswith('test_')]
-    for name, test in [x for x in tests if not words or any(y in x[0] for y in words)]:
-        try:
-            test(w)
-            print('ok     %s' % name, flush=True)
-        except Exception:  # whatever it is, the test has failed
-            failed += 1
-            print('FAILED %s\n%s' % (name, traceback.format_exc()), flush=True)
-    if failed:
-        print('\n'.join(x[:250] for x in w.logged().splitlines()[-60:] if 'DEBUG' not in x))
-    try:
-        w.stop()
-    except AssertionError as e:
-        failed += 1
-        print('FAILED at the end\n%s' % e)
-    print('%d failed' % failed)
-    return failed != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(globals(), Moving, sys.argv[1:], __doc__))
