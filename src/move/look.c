@@ -138,12 +138,24 @@ static int dial_new(struct mover *m)
     return 0;
 }
 
+/* The unit as it is now, and no intent any more, in one transaction. */
+static void hand_in(struct mover *m, struct store_batch **b)
+{
+    const struct store_unit *u = &m->unit->rec;
+    struct buf key = {0};
+    store_key_unit(&key, u->account, u->id);
+    store_del_prefix(*b, STORE_INTENTS, buf_slice(&key));
+    buf_free(&key);
+    store_put_unit(*b, u);
+    m->wait.task = &m->task;
+    store_submit(b, &m->wait);
+}
+
 /* Numbered anew on old: nobody can say which of it was carried over, so only what comes from now on counts. */
 static int begin_anew(struct mover *m)
 {
     struct store_unit *u = &m->unit->rec;
     struct store_batch *b = account_batch(m->account);
-    struct buf key = {0};
     log_event(worker_log(m->env->worker), LOG_WARN, "old_uidvalidity_changed",
               log_s("account", m->account->rec.name), log_s("unit", u->view_name),
               log_n("recorded", u->old_uidvalidity), log_n("now", m->old.uidvalidity),
@@ -151,12 +163,7 @@ static int begin_anew(struct mover *m)
     worker_counters(m->env->worker)->errors++;
     u->old_uidvalidity = m->old.uidvalidity;
     u->copied_to = u->straggler_uid = m->old.uidnext - 1;
-    store_key_unit(&key, u->account, u->id);
-    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
-    buf_free(&key);
-    store_put_unit(b, u);
-    m->wait.task = &m->task;
-    store_submit(&b, &m->wait);
+    hand_in(m, &b);
     mover_enter(m, MV_OVER);
     return 0;
 }
@@ -279,7 +286,6 @@ int look_match(struct mover *m, struct look_found *f)
 {
     struct store_unit *u = &m->unit->rec;
     struct store_batch *b = account_batch(m->account);
-    struct buf key = {0};
     uint64_t stored = 0, again = 0;
     size_t proven = 0;
     for (size_t i = 0; i < f->n; i++)
@@ -297,12 +303,7 @@ int look_match(struct mover *m, struct look_found *f)
     count(m, stored);
     left_forget(m, b, &m->match.left, u->copied_to + 1);
     unit_close_count(m->unit);
-    store_key_unit(&key, u->account, u->id);
-    store_del_prefix(b, STORE_INTENTS, buf_slice(&key));
-    buf_free(&key);
-    store_put_unit(b, u);
-    m->wait.task = &m->task;
-    store_submit(&b, &m->wait);
+    hand_in(m, &b);
     log_event(worker_log(m->env->worker), LOG_INFO, "stragglers_resumed", log_s("account", m->account->rec.name),
               log_s("unit", u->view_name), log_n("adopted", (int64_t)stored), log_n("again", (int64_t)again));
     return 0;
