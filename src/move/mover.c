@@ -241,6 +241,8 @@ static void enter_noop(struct mover *m, enum mover_phase phase)
     /* Before the news: what is news later has a higher one. */
     if (phase == MV_LAST && conn_ask_modseq(&m->old, m->unit->rec.old_name))
         m->old_due++;
+    if (phase == MV_LAST && conn_ask_modseq(&m->new, m->unit->rec.new_name))
+        m->new_due++;
     imapc_command(m->old.imap, "NOOP");
     store_barrier(m);
 }

@@ -81,6 +81,7 @@ static void put_modseqs(const struct mover *m, struct store_unit *u)
     u->old_modseq = counts ? m->old.modseq : 0;
     u->new_modseq = counts && !m->compare.differs ? m->compare.new_modseq : 0;
     u->modseq_shift = counts ? m->old.modseq + MODSEQ_HEADROOM : 0;
+    u->settled_modseq = m->new.modseq;
 }
 
 /* What the comparison found out. */

@@ -412,7 +412,7 @@ int unit_check_uidvalidity(struct unit *u, uint32_t new_uidvalidity)
         uidmap_free(&u->map);
         uidmap_identity(&u->map);
         u->map_loaded = true;
-        r->old_modseq = r->new_modseq = 0; /* of numbers that nobody knows any more; the shift stays, so they only grow */
+        r->old_modseq = r->new_modseq = r->settled_modseq = 0; /* of numbers that nobody knows any more; the shift stays, so they only grow */
         unit_put_identity(b, u);
         if (intents_revive(u, b) != 0) /* of stragglers on their way; the next look tells that it cannot read them */
             counters_of(u)->errors++;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define RECORD_VERSION 1u
-#define UNIT_VERSION 3u    /* 1 had no old_modseq and what follows it, 2 no special */
+#define UNIT_VERSION 4u    /* 1 had no old_modseq and what follows it, 2 no special, 3 no settled_modseq */
 #define ACCOUNT_VERSION 3u /* 1 had both kinds of namespaces in others, 2 no login */
 #define INTENT_VERSION 2u  /* 1 had no flags */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
@@ -136,6 +136,7 @@ void store_unit_encode(struct buf *out, const struct store_unit *u)
     codec_put_u64(out, u->straggler_uid);
     codec_put_u64(out, u->stragglers);
     codec_put_u64(out, u->special);
+    codec_put_u64(out, u->settled_modseq);
 }
 
 int store_unit_decode(struct store_unit *u, struct slice value)
@@ -174,6 +175,8 @@ int store_unit_decode(struct store_unit *u, struct slice value)
     }
     if (version >= 3)
         u->special = codec_enum(&in, 0, 1) != 0;
+    if (version >= 4)
+        u->settled_modseq = codec_u64(&in);
     int r = codec_end(&in);
     if (r != 0)
         store_unit_clear(u);

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         same(&out, in);
     }
     store_account_clear(&a);
-    if (store_unit_decode(&u, in) == 0 && data[0] == 3) {
+    if (store_unit_decode(&u, in) == 0 && data[0] == 4) {
         store_unit_encode(&out, &u);
         same(&out, in);
     }

@@ -181,6 +181,7 @@ static void fill_unit(struct store_unit *u, uint64_t *x)
         .straggler_uid = any32(x),
         .stragglers = any64(x),
         .special = next_random(x) % 2 == 0,
+        .settled_modseq = any64(x),
     };
 }
 
@@ -318,7 +319,7 @@ static void changed_bytes(void **state)
                 int r = decode(k, &out, buf_slice(&a));
                 assert_true(r == 0 || r == E_CORRUPT);
                 if (i == 0)
-                    assert_int_equal(r == 0, c == (k == UNIT || k == ACCOUNT ? 3 : k == INTENT ? 2 : 1)); /* the version */
+                    assert_int_equal(r == 0, c == (k == UNIT ? 4 : k == ACCOUNT ? 3 : k == INTENT ? 2 : 1)); /* the version */
                 clear(k, &out);
             }
             *p = was;
@@ -328,13 +329,18 @@ static void changed_bytes(void **state)
     }
 }
 
-/* A unit of version 1 ends before old_modseq, one of version 2 before special. */
+/* A unit of version 1 ends before old_modseq, one of version 2 before special, one of version 3 before settled_modseq. */
 static void an_older_unit(void **state)
 {
     (void)state;
     struct store_unit u = {.account = 7, .id = 9, .kind = UNIT_MAILBOX, .state = UNIT_MOVED, .home = HOME_NEW}, got;
     struct buf v = {0};
     store_unit_encode(&v, &u);
+    v.mem[v.off] = 3;
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), E_CORRUPT);
+    buf_truncate(&v, v.len - 1);
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), 0);
+    store_unit_clear(&got);
     v.mem[v.off] = 2;
     assert_int_equal(store_unit_decode(&got, buf_slice(&v)), E_CORRUPT);
     buf_truncate(&v, v.len - 1);

@@ -57,6 +57,8 @@ struct store_unit {
     uint32_t straggler_uid;
     uint64_t stragglers;
     bool special; /* the old host gives it a special use: it moves before others */
+    /* HIGHESTMODSEQ of the new mailbox when all in it was as on old: what a person changed since then has a higher one. 0: not told */
+    uint64_t settled_modseq;
 };
 
 /* One message of a batch that is on its way to, or was stored on, the new host. */
