@@ -33,12 +33,27 @@ static void check_clear(struct conf_parse *p, const struct settings *s, const ch
                   "without tls.certificate only loopback can sign in at %s", path);
 }
 
+/* There is no STARTTLS in HTTP. */
+static void check_clear_dav(struct conf_parse *p, const struct settings *s)
+{
+    unsigned line = conf_line_of(p, "listen.dav");
+    if (s->plaintext == PLAINTEXT_YES)
+        return;
+    for (size_t i = 0; s->listen_dav[i] != NULL; i++) {
+        const char *a = s->listen_dav[i];
+        if (strncmp(a, "127.", 4) != 0 && strncmp(a, "[::1]", 5) != 0)
+            conf_error(p, line,
+                       "listen.dav: %s without tls.certificate and tls.key needs listen.plaintext = yes", a);
+    }
+}
+
 static void check_listen(struct conf_parse *p, const struct settings *s)
 {
     bool tls = given(p, "tls.certificate", s->tls_certificate);
     if (!given(p, "listen.imap", s->listen_imap) && !given(p, "listen.imaps", s->listen_imaps) &&
         !given(p, "listen.submission", s->listen_submission) &&
-        !given(p, "listen.submissions", s->listen_submissions))
+        !given(p, "listen.submissions", s->listen_submissions) &&
+        !given(p, "listen.dav", s->listen_dav))
         conf_error(p, 0, "no address to listen on: set listen.imap or listen.imaps");
     if (tls != given(p, "tls.key", s->tls_key))
         conf_error(p, conf_line_of(p, tls ? "tls.certificate" : "tls.key"),
@@ -54,6 +69,8 @@ static void check_listen(struct conf_parse *p, const struct settings *s)
         check_clear(p, s, "listen.imap");
     if (s->listen_submission != NULL && !tls)
         check_clear(p, s, "listen.submission");
+    if (s->listen_dav != NULL && !tls)
+        check_clear_dav(p, s);
 }
 
 static void check_pair(struct conf_parse *p, const char *path_a, char *const *a, const char *path_b,
@@ -78,7 +95,8 @@ static void check_addresses_differ(struct conf_parse *p, const struct settings *
     } all[] = {{"listen.imap", s->listen_imap},
                {"listen.imaps", s->listen_imaps},
                {"listen.submission", s->listen_submission},
-               {"listen.submissions", s->listen_submissions}};
+               {"listen.submissions", s->listen_submissions},
+               {"listen.dav", s->listen_dav}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         for (size_t j = i + 1; j < sizeof(all) / sizeof(all[0]); j++)
             check_pair(p, all[i].path, all[i].list, all[j].path, all[j].list);
@@ -133,15 +151,62 @@ static void check_sign_in(struct conf_parse *p, const char *side, const struct m
         conf_error(p, line, "%s = \"%s\" needs %s", mode, names[h->sign_in], file);
 }
 
+/* side: "old.dav" or "new.dav" */
+static void check_dav_host(struct conf_parse *p, const char *side, const struct dav_host *h)
+{
+    static const char *const names[] = {"same", "admin", "header", "authorize-as"};
+    char mode[64], user[64], file[64], tls[64];
+    if (h->url == NULL)
+        return;
+    snprintf(mode, sizeof(mode), "%s.sign_in", side);
+    snprintf(user, sizeof(user), "%s.admin_user", side);
+    snprintf(file, sizeof(file), "%s.admin_password_file", side);
+    snprintf(tls, sizeof(tls), "%s.url", side);
+    bool admin = h->sign_in == DAV_SIGN_IN_ADMIN || h->sign_in == DAV_SIGN_IN_AUTHORIZE_AS;
+    unsigned line = conf_line_of(p, mode);
+    if (admin && !given(p, user, h->admin_user))
+        conf_error(p, line, "%s = \"%s\" needs %s", mode, names[h->sign_in], user);
+    if (admin && !given(p, file, h->admin_password_file))
+        conf_error(p, line, "%s = \"%s\" needs %s", mode, names[h->sign_in], file);
+    if (h->sign_in == DAV_SIGN_IN_SAME && (h->admin_user != NULL || h->admin_password_file != NULL))
+        conf_warn(p, conf_line_of(p, user), "the administrator has no effect while %s is same", mode);
+    bool local = strncmp(h->url, "http://127.", 11) == 0 || strncmp(h->url, "http://[::1]", 12) == 0 ||
+                 strncmp(h->url, "http://localhost", 16) == 0;
+    if (strncmp(h->url, "http://", 7) == 0 && !local)
+        conf_warn(p, conf_line_of(p, tls), "%s: passwords travel in the clear to %s", tls, h->url);
+}
+
+static void check_dav(struct conf_parse *p, const struct settings *s)
+{
+    bool listens = given(p, "listen.dav", s->listen_dav);
+    bool old_url = given(p, "old.dav.url", s->old_dav.url), new_url = given(p, "new.dav.url", s->new_dav.url);
+    check_dav_host(p, "old.dav", &s->old_dav);
+    check_dav_host(p, "new.dav", &s->new_dav);
+    if (listens && !old_url)
+        conf_error(p, 0, "old.dav.url is not set");
+    if (listens && !new_url)
+        conf_error(p, 0, "new.dav.url is not set");
+    if (old_url != new_url && !listens)
+        conf_error(p, 0, "old.dav.url and new.dav.url go together");
+    if (s->old_dav.url != NULL && s->new_dav.url != NULL && strcmp(s->old_dav.url, s->new_dav.url) == 0)
+        conf_error(p, conf_line_of(p, "new.dav.url"),
+                   "old.dav and new.dav are the same place: a calendar would be copied to itself");
+    if (listens && s->auth_by == AUTH_BY_IMAP && !given(p, "old.imap.host", s->old_imap.host) &&
+        !given(p, "old.submission.host", s->old_submission.host))
+        conf_error(p, conf_line_of(p, "listen.dav"),
+                   "auth.by is imap, but old.imap.host is not set: set auth.by = dav");
+}
+
 /* IMAP needs both hosts; submission needs the new host's, and an old host that checks passwords. */
 static void check_hosts(struct conf_parse *p, const struct settings *s)
 {
     bool submission = s->listen_submission != NULL || s->listen_submissions != NULL;
-    bool imap = s->listen_imap != NULL || s->listen_imaps != NULL || !submission;
+    bool imap = s->listen_imap != NULL || s->listen_imaps != NULL ||
+                (!submission && s->listen_dav == NULL);
     bool by_imap = given(p, "old.imap.host", s->old_imap.host);
     check_host(p, "old.imap", &s->old_imap, imap);
     check_host(p, "new.imap", &s->new_imap, imap);
-    check_host(p, "old.submission", &s->old_submission, !imap && !by_imap);
+    check_host(p, "old.submission", &s->old_submission, submission && !imap && !by_imap);
     check_host(p, "new.submission", &s->new_submission, submission);
     check_sign_in(p, "old.imap", &s->old_imap);
     check_sign_in(p, "new.imap", &s->new_imap);
@@ -234,6 +299,10 @@ static void check_files(struct conf_parse *p, struct settings *s)
             read_secret(p, &t[i], fd, &s->new_imap.master_password);
         if (t[i].offset == offsetof(struct settings, new_submission.master_password_file))
             read_secret(p, &t[i], fd, &s->new_submission.master_password);
+        if (t[i].offset == offsetof(struct settings, old_dav.admin_password_file))
+            read_secret(p, &t[i], fd, &s->old_dav.admin_password);
+        if (t[i].offset == offsetof(struct settings, new_dav.admin_password_file))
+            read_secret(p, &t[i], fd, &s->new_dav.admin_password);
         close(fd);
     }
 }
@@ -241,6 +310,7 @@ static void check_files(struct conf_parse *p, struct settings *s)
 void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
 {
     check_hosts(p, s);
+    check_dav(p, s);
     check_two_hosts(p, s);
     check_listen(p, s);
     check_addresses_differ(p, s);

@@ -193,6 +193,8 @@ void conf_settings_free(struct settings **s)
     secret_free(&(*s)->new_imap.master_password);
     secret_free(&(*s)->old_submission.master_password);
     secret_free(&(*s)->new_submission.master_password);
+    secret_free(&(*s)->old_dav.admin_password);
+    secret_free(&(*s)->new_dav.admin_password);
     free(*s);
     *s = NULL;
 }

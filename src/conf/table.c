@@ -15,6 +15,10 @@ static const char *const tls_modes[] = {"none", "starttls", "implicit", NULL};
 static const char *const sign_ins[] = {"same", "master", "authzid", NULL};
 static const char *const relays[] = {"same", "master", "authzid", "relay", NULL};
 static const char *const plaintexts[] = {"no", "loopback", "yes", NULL};
+static const char *const dav_sign_ins[] = {"same", "admin", "header", "authorize-as", NULL};
+static const char *const schedulings[] = {"auto",      "schedule-reply", "scheduling-enabled",
+                                          "nextcloud", "client",         "none", NULL};
+static const char *const auth_bys[] = {"imap", "dav", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -47,6 +51,8 @@ static const struct conf_option table[] = {
          "addresses of submission with STARTTLS"),
     TEXT("listen.submissions", CONF_ADDRESSES, listen_submissions, NULL, S,
          "addresses of submission with TLS"),
+    TEXT("listen.dav", CONF_ADDRESSES, listen_dav, NULL, S,
+         "addresses of calendars and contacts, HTTPS if there is a certificate"),
     WORD("listen.plaintext", plaintexts, plaintext, "no", R, "who may sign in without TLS"),
     TEXT("tls.certificate", CONF_FILE, tls_certificate, NULL, R, "certificate chain, PEM"),
     TEXT("tls.key", CONF_SECRET, tls_key, NULL, R, "private key, PEM"),
@@ -74,6 +80,20 @@ static const struct conf_option table[] = {
          "check its certificate"),
     TEXT("old.submission.user", CONF_TEMPLATE, old_submission.user, "%u", S,
          "a person's name there"),
+    TEXT("old.dav.url", CONF_URL, old_dav.url, NULL, S, "the old host's calendars and contacts"),
+    TEXT("old.dav.ca", CONF_FILE, old_dav.ca, NULL, R, "certification authorities, PEM"),
+    TEXT("old.dav.verify", CONF_BOOL, old_dav.verify, "yes", R, "check its certificate"),
+    TEXT("old.dav.user", CONF_TEMPLATE, old_dav.user, "%u", S, "a person's name there"),
+    WORD("old.dav.sign_in", dav_sign_ins, old_dav.sign_in, "same", R, "how to enter it"),
+    TEXT("old.dav.admin_user", CONF_STRING, old_dav.admin_user, NULL, R, "the administrator"),
+    TEXT("old.dav.admin_password_file", CONF_SECRET, old_dav.admin_password_file, NULL, R,
+         "file with the administrator's password"),
+    TEXT("old.dav.header", CONF_HEADER, old_dav.header, "X-Remote-User", R,
+         "the header field that names the person"),
+    TEXT("old.dav.principal", CONF_PATH, old_dav.principal, NULL, S, "path of a person's principal"),
+    TEXT("old.dav.calendars", CONF_PATH, old_dav.calendars, NULL, S, "path of a person's calendars"),
+    TEXT("old.dav.addressbooks", CONF_PATH, old_dav.addressbooks, NULL, S,
+         "path of a person's address books"),
     TEXT("new.imap.host", CONF_HOST, new_imap.host, NULL, S, "the new host"),
     NUM("new.imap.port", CONF_NUMBER, new_imap.port, NULL, 1, 65535, S, "its port"),
     WORD("new.imap.tls", tls_modes, new_imap.tls, "implicit", S, "TLS to the new host"),
@@ -103,6 +123,22 @@ static const struct conf_option table[] = {
          NULL, R, "file with its password"),
     TEXT("new.submission.master_separator", CONF_STRING, new_submission.master_separator, "*", R,
          "between user and master user"),
+    TEXT("new.dav.url", CONF_URL, new_dav.url, NULL, S, "the new host's calendars and contacts"),
+    TEXT("new.dav.ca", CONF_FILE, new_dav.ca, NULL, R, "certification authorities, PEM"),
+    TEXT("new.dav.verify", CONF_BOOL, new_dav.verify, "yes", R, "check its certificate"),
+    TEXT("new.dav.user", CONF_TEMPLATE, new_dav.user, "%u", S, "a person's name there"),
+    WORD("new.dav.sign_in", dav_sign_ins, new_dav.sign_in, "same", R, "how to enter it"),
+    TEXT("new.dav.admin_user", CONF_STRING, new_dav.admin_user, NULL, R, "the administrator"),
+    TEXT("new.dav.admin_password_file", CONF_SECRET, new_dav.admin_password_file, NULL, R,
+         "file with the administrator's password"),
+    TEXT("new.dav.header", CONF_HEADER, new_dav.header, "X-Remote-User", R,
+         "the header field that names the person"),
+    TEXT("new.dav.principal", CONF_PATH, new_dav.principal, NULL, S, "path of a person's principal"),
+    TEXT("new.dav.calendars", CONF_PATH, new_dav.calendars, NULL, S, "path of a person's calendars"),
+    TEXT("new.dav.addressbooks", CONF_PATH, new_dav.addressbooks, NULL, S,
+         "path of a person's address books"),
+    WORD("new.dav.scheduling", schedulings, new_dav.scheduling, "auto", R,
+         "what keeps it from sending invitations"),
 
     TEXT("store.path", CONF_FOLDER, store_path, "/var/lib/wherry", S, "folder of the store"),
     TEXT("store.spool", CONF_FOLDER, spool_path, NULL, S, "folder of what was left behind"),
@@ -125,6 +161,12 @@ static const struct conf_option table[] = {
         "silence of a client that signed in"),
     NUM("limits.submission_idle_seconds", CONF_NUMBER, submission_idle_seconds, "300", 300, 3600,
         R, "silence of a client that submits mail"),
+    NUM("limits.dav_idle_seconds", CONF_NUMBER, dav_idle_seconds, "120", 1, 3600, R,
+        "silence of a client of listen.dav"),
+    NUM("limits.dav_body_bytes", CONF_SIZE, dav_body_bytes, "1M", 16 * K, 64 * M, R,
+        "XML of one request"),
+    NUM("limits.dav_item_bytes", CONF_SIZE, dav_item_bytes, "64M", 64 * K, 4 * G - 1, R,
+        "one event or card"),
     NUM("limits.line_bytes", CONF_SIZE, line_bytes, "64K", 1 * K, 1 * M, R,
         "one command without its literals"),
     NUM("limits.literal_bytes", CONF_SIZE, literal_bytes, "64K", 1 * K, 16 * M, R,
@@ -134,6 +176,7 @@ static const struct conf_option table[] = {
     NUM("limits.max_errors", CONF_NUMBER, max_errors, "20", 1, 1000, R, "bad commands in a row"),
     NUM("limits.drain_seconds", CONF_NUMBER, drain_seconds, "5", 0, 300, R,
         "from SIGTERM to the end"),
+    WORD("auth.by", auth_bys, auth_by, "imap", R, "who checks the passwords of listen.dav"),
     NUM("auth.verify_cache_seconds", CONF_NUMBER, verify_cache_seconds, "120", 0, 3600, R,
         "how long a checked password is believed"),
 
@@ -155,6 +198,8 @@ static const struct conf_option table[] = {
          "names of mailboxes of special use, besides the usual ones"),
     NUM("copy.host_timeout_seconds", CONF_NUMBER, host_timeout_seconds, "120", 1, 3600, R,
         "silence of a host that owes an answer"),
+    NUM("copy.dav_wait_seconds", CONF_NUMBER, dav_wait_seconds, "5", 0, 60, R,
+        "how long a request waits for the copy of its collection"),
     NUM("copy.progress_seconds", CONF_NUMBER, progress_seconds, "5", 1, 10, R,
         "between two progress lines to a client"),
     NUM("copy.retry_seconds", CONF_NUMBER, retry_seconds, "30", 0, 86400, R,

@@ -51,6 +51,29 @@ static int check_host(const char *text, struct buf *why)
     return 0;
 }
 
+/* No user, query or fragment: requests have their own. */
+static int check_url(const char *text, struct buf *why)
+{
+    struct slice s = slice_str(text);
+    bool tls = slice_starts(s, SLICE_LIT("https://"));
+    const char *host = text + (tls ? 8 : 7);
+    if (!tls && !slice_starts(s, SLICE_LIT("http://")))
+        return refuse(why, "must begin with https:// or http://");
+    size_t n = strcspn(host, "/");
+    if (n == 0 || strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") < n)
+        return refuse(why, "must have a host, perhaps a port, and a path, as in https://dav.example.org/");
+    if (host[n] == '\0' || strpbrk(host + n, "?#\\ \"<>") != NULL)
+        return refuse(why, "must end in a path, at least /, without ? and #");
+    return 0;
+}
+
+static int check_header(const char *text, struct buf *why)
+{
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != strlen(text))
+        return refuse(why, "must be the name of a header field");
+    return 0;
+}
+
 static int check_template(const char *text, struct buf *why)
 {
     bool person = false;
@@ -144,6 +167,12 @@ static int check_text(const struct conf_option *o, const char *text, struct buf 
     case CONF_SECRET:
     case CONF_FOLDER:
         return text[0] == '/' ? 0 : refuse(why, "must be an absolute path");
+    case CONF_URL:
+        return check_url(text, why);
+    case CONF_HEADER:
+        return check_header(text, why);
+    case CONF_PATH:
+        return text[0] == '/' ? check_template(text, why) : refuse(why, "must begin with /");
     case CONF_TEMPLATE:
         return check_template(text, why);
     default:

@@ -135,6 +135,34 @@ static void all_sections(void **state)
     conf_report_free(&r);
 }
 
+static void dav_alone(void **state)
+{
+    const struct place *p = *state;
+    struct settings *s;
+    struct conf_report r;
+    char text[1000];
+    snprintf(text, sizeof(text),
+             "listen { dav = {\"127.0.0.1:8080\"} }\n"
+             "old { dav { url = \"https://[::1]:8443/dav/\" principal = \"/dav/%%u/\" } }\n"
+             "new { dav { url = \"http://127.0.0.2/\" sign_in = authorize-as admin_user = cyrus\n"
+             "  admin_password_file = \"%s\" scheduling = scheduling-enabled } }\n"
+             "auth { by = dav }\n",
+             p->secret);
+    int rc = load(p, text, &s, &r);
+    assert_string_equal(buf_cstr(&r.errors), "");
+    assert_int_equal(rc, 0);
+    assert_string_equal(s->listen_dav[0], "127.0.0.1:8080");
+    assert_string_equal(s->old_dav.url, "https://[::1]:8443/dav/");
+    assert_string_equal(s->old_dav.principal, "/dav/%u/");
+    assert_int_equal(s->new_dav.sign_in, DAV_SIGN_IN_AUTHORIZE_AS);
+    assert_string_equal(s->new_dav.admin_password.p, "open sesame");
+    assert_int_equal(s->new_dav.scheduling, DAV_SCHEDULING_ENABLED);
+    assert_int_equal(s->auth_by, AUTH_BY_DAV);
+    assert_int_equal(s->dav_wait_seconds, 5);
+    conf_settings_free(&s);
+    conf_report_free(&r);
+}
+
 /* What is written after FILE, of the first error; line 0: no line. */
 struct wrong {
     const char *text;
@@ -163,6 +191,17 @@ static const struct wrong wrongs[] = {
      "limits.max_errors = \"1001\": must be between 1 and 1000"},
     {BASE "limits { max_errors = -1 }\n", 4, "limits.max_errors = \"-1\": must be a whole number"},
     {BASE "copy { grace = \"8x\" }\n", 4, "copy.grace = \"8x\": must be a number of seconds, or one with s, m, h, d or w behind it"},
+    {BASE "old { dav { url = \"ftp://a/\" } }\n", 4, "old.dav.url = \"ftp://a/\": must begin with https:// or http://"},
+    {BASE "old { dav { url = \"https://a\" } }\n", 4,
+     "old.dav.url = \"https://a\": must end in a path, at least /, without ? and #"},
+    {BASE "old { dav { url = \"https://u:p@a/\" } }\n", 4,
+     "old.dav.url = \"https://u:p@a/\": must have a host, perhaps a port, and a path, as in https://dav.example.org/"},
+    {BASE "old { dav { url = \"https://a/\" } }\nnew { dav { url = \"https://a/\" } }\n", 5,
+     "old.dav and new.dav are the same place: a calendar would be copied to itself"},
+    {BASE "old { dav { url = \"https://a/\" } }\nnew { dav { url = \"https://b/\" } }\n"
+     "listen { dav = {\"127.0.0.1:8080\", \"10.0.0.1:8080\"} plaintext = no }\n", 6,
+     "listen.plaintext stands in line 3 already"},
+    {BASE "new { dav { calendars = \"x%%u\" } }\n", 4, "new.dav.calendars = \"x%%u\": must begin with /"},
     {BASE "copy { grace = d }\n", 4, "copy.grace = \"d\": must be a number of seconds, or one with s, m, h, d or w behind it"},
     {BASE "copy { grace = 53w }\n", 4, "copy.grace = \"53w\": must be between 0 and 31536000 seconds"},
     {BASE "copy { grace = 99999999999999999999d }\n", 4, "copy.grace = \"99999999999999999999d\": must be a number of seconds, or one with s, m, h, d or w behind it"},
@@ -461,6 +500,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(defaults),
                                        cmocka_unit_test(all_sections),
                                        cmocka_unit_test(submission_alone),
+                                       cmocka_unit_test(dav_alone),
                                        cmocka_unit_test(each_error),
                                        cmocka_unit_test(all_errors_at_once),
                                        cmocka_unit_test(binary_and_absent),

@@ -21,6 +21,9 @@ enum conf_type {
     CONF_FILE,      /* absolute path of a file that must be readable */
     CONF_SECRET,    /* as CONF_FILE, and nobody else's business */
     CONF_FOLDER,    /* absolute path */
+    CONF_URL,       /* http or https, host, path: nothing else */
+    CONF_HEADER,    /* name of a header field */
+    CONF_PATH,      /* path of a URL, with %u %n %d %% in it */
     CONF_TEMPLATE,  /* %u %n %d %%, with %u or %n in it */
     CONF_ADDRESSES, /* list of "address:port" */
     CONF_USES,      /* list of "use=mailbox name" */
