@@ -504,12 +504,22 @@ static void consume_used(struct imapc *c)
     stream_resume(c->stream);
 }
 
-struct slice imapc_peek(struct imapc *c)
+static struct slice peek(struct imapc *c, bool there)
 {
-    if (c->state != IC_READY || c->tell_ready || !imap_resp_idle(&c->reader))
+    if (c->state != IC_READY || c->tell_ready || !there)
         return slice_str("");
     consume_used(c);
     return buf_slice(stream_in(c->stream));
+}
+
+struct slice imapc_peek(struct imapc *c)
+{
+    return peek(c, imap_resp_idle(&c->reader));
+}
+
+struct slice imapc_peek_tokens(struct imapc *c)
+{
+    return peek(c, imap_resp_between(&c->reader));
 }
 
 void imapc_skip(struct imapc *c, size_t n)

@@ -68,6 +68,13 @@ bool reply_passes_bytes(const struct reply *r);
  */
 size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out);
 
+/*
+ * Within a response, between two tokens of its outermost level: the same for the numbers of SEARCH
+ * and SORT that in begins with, the last one's end in sight. At most 1024 of them in one call.
+ */
+size_t reply_fast_numbers(const struct reply *r, const struct reply_view *v, struct slice in,
+                          struct buf *out);
+
 /* A gathered ESEARCH (what follows the name), appended to out with its CRLF; nothing where no
  * search is in flight that it could be of. E_PROTO: malformed, nothing appended. */
 int reply_esearch(const struct reply_view *v, struct slice line, struct buf *out) MUST_USE;

@@ -341,17 +341,22 @@ static void on_event(struct session *s, enum unit_home side, const struct imapc_
     }
 }
 
-/* Lines that need no looking at token by token. True when there were any. */
-static bool pass_lines(struct session *s, enum unit_home side)
+/* Lines and numbers that need no looking at token by token. True when there were any. */
+static bool pass_plain(struct session *s, enum unit_home side)
 {
-    if (s->n_flights == 0 || s->selecting.on || !s->view.open || s->midline ||
-        s->inlets[side].gathering || side != s->side || s->transfer != NULL)
+    const struct inlet *from = &s->inlets[side];
+    if (s->n_flights == 0 || s->selecting.on || !s->view.open || from->gathering ||
+        side != s->side || s->transfer != NULL)
+        return false;
+    bool numbers = s->midline && from->reply.kind == REPLY_NUMBERS;
+    if (s->midline && !numbers)
         return false;
     struct imapc *c = session_host(s, side);
-    struct slice in = imapc_peek(c);
+    struct slice in = numbers ? imapc_peek_tokens(c) : imapc_peek(c);
     if (in.n < 16)
         return false;
-    size_t n = reply_fast(&s->view, in, &s->out);
+    size_t n = numbers ? reply_fast_numbers(&from->reply, &s->view, in, &s->out)
+                       : reply_fast(&s->view, in, &s->out);
     if (n > 0)
         imapc_skip(c, n);
     return n > 0;
@@ -368,9 +373,10 @@ bool upstream_pump(struct session *s, enum unit_home side)
             break;
         if (side == s->target)
             s->append.waiting = imapc_waiting(c);
-        if (pass_lines(s, side)) {
+        if (pass_plain(s, side)) {
             any = true;
-            session_flush(s);
+            if (!s->midline || s->out.len >= FLUSH_AT)
+                session_flush(s);
             continue;
         }
         imapc_next(c, &ev);

@@ -29,6 +29,11 @@ bool imap_resp_idle(const struct resp_reader *r)
     return r->state == ST_START;
 }
 
+bool imap_resp_between(const struct resp_reader *r)
+{
+    return r->state == ST_DATA && r->depth == 0;
+}
+
 static struct slice after(struct slice s, size_t n)
 {
     return n == 0 ? s : slice_make(s.p + n, s.n - n);

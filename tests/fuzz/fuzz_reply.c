@@ -88,6 +88,8 @@ static void run(const struct reply_view *v, struct slice text, size_t step, bool
         for (;;) {
             if (fast && imap_resp_idle(&reader))
                 buf_consume(&in, reply_fast(v, buf_slice(&in), out));
+            if (fast && imap_resp_between(&reader))
+                buf_consume(&in, reply_fast_numbers(&r, v, buf_slice(&in), out));
             if ((c = imap_resp_next(&reader, buf_slice(&in), &used, &ev)) != CODEC_DONE)
                 break;
             if (ev.kind >= RESP_BEGIN)

@@ -129,6 +129,52 @@ static void plain_lines(void **state)
     uidmap_free(&map);
 }
 
+/* What is left of a SEARCH that has begun: whole numbers with something behind them. */
+static void plain_numbers(void **state)
+{
+    (void)state;
+    struct uidmap map;
+    make_map(&map);
+    static const struct {
+        bool uid;
+        const char *in;
+        size_t used;
+        const char *out;
+    } rows[] = {
+        {true, " 1 2 5 15 100 101\r\n", 17, " 10 11 14 29 5000 5001"},
+        {false, " 1 2 4294967295 7", 15, " 1 2 4294967295"},
+        {true, " 1 50 2\r\n", 2, " 10"}, /* no such message in the view */
+        {true, " 1 4294967295 2\r\n", 2, " 10"},
+        {false, " 1 4294967296 2\r\n", 2, " 1"},
+        {false, " 1 18446744073709551617 2\r\n", 2, " 1"},
+        {false, " 1 02 3\r\n", 2, " 1"},
+        {false, " 1 0 3\r\n", 2, " 1"},
+        {false, " 1  3\r\n", 2, " 1"},
+        {false, " 1 3\n", 2, " 1"},
+        {false, " 1 3(MODSEQ 5)\r\n", 2, " 1"},
+        {false, " 1 2 (MODSEQ 5)\r\n", 4, " 1 2"},
+        {false, " (MODSEQ 5)\r\n", 0, ""},
+        {false, "1 2\r\n", 0, ""},
+        {false, "\r\n", 0, ""},
+        {false, " ", 0, ""},
+        {false, "", 0, ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct reply_view v = {.open = true, .map = &map, .uid_numbers = rows[i].uid};
+        struct reply r = {.kind = REPLY_NUMBERS};
+        struct buf out = {0};
+        struct slice in = slice_str(rows[i].in);
+        assert_int_equal(reply_fast_numbers(&r, &v, in, &out), rows[i].used);
+        assert_string_equal(buf_cstr(&out), rows[i].out);
+        r.depth = 1;
+        assert_int_equal(reply_fast_numbers(&r, &v, in, &out), 0);
+        r = (struct reply){.kind = REPLY_THREAD};
+        assert_int_equal(reply_fast_numbers(&r, &v, in, &out), 0);
+        buf_free(&out);
+    }
+    uidmap_free(&map);
+}
+
 static void plain_modseqs(void **state)
 {
     (void)state;
@@ -378,7 +424,8 @@ static void capabilities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fetches),  cmocka_unit_test(plain_lines), cmocka_unit_test(plain_modseqs),
+        cmocka_unit_test(fetches),  cmocka_unit_test(plain_lines), cmocka_unit_test(plain_numbers),
+        cmocka_unit_test(plain_modseqs),
         cmocka_unit_test(vanished), cmocka_unit_test(others),      cmocka_unit_test(esearch),
         cmocka_unit_test(codes),    cmocka_unit_test(texts),       cmocka_unit_test(capabilities)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,10 +61,12 @@ struct imapc_event {
 void imapc_next(struct imapc *c, struct imapc_event *ev);
 /* Do not read further bytes from the host until imapc_next is called again: nothing to do, just stop calling it. */
 /*
- * Between two responses, once ready: input that was received and not looked at yet, for an owner that deals with whole
+ * Once ready, between two responses: input that was received and not looked at yet, for an owner that deals with whole
  * untagged lines by itself; imapc_skip() consumes what it took. Empty at any other time. Borrowed until the next call.
+ * imapc_peek_tokens: the same between two tokens of untagged data, outside of parentheses, for whole tokens.
  */
 struct slice imapc_peek(struct imapc *c);
+struct slice imapc_peek_tokens(struct imapc *c);
 void imapc_skip(struct imapc *c, size_t n);
 
 bool imapc_ready(const struct imapc *c);

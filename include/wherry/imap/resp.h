@@ -51,6 +51,8 @@ enum codec imap_resp_next(struct resp_reader *r, struct slice in, size_t *used,
                           struct resp *out) MUST_USE;
 /* True between responses: at a place where one may stop reading. */
 bool imap_resp_idle(const struct resp_reader *r);
+/* True within untagged data, outside of parentheses and literals: the next event is a token or the end. */
+bool imap_resp_between(const struct resp_reader *r);
 
 /*
  * FETCH data gathered from the events above. Feed every event from RESP_BEGIN with name FETCH on; events of
