@@ -15,6 +15,7 @@
 
 enum {
     MAX_LINE = 8192,
+    MAX_DEPTH = 50, /* of parentheses */
     GROWTH = 32, /* one UID and one mod-sequence may become longer */
     NUMBERS = 1024, /* so many at a time, of at most 11 bytes each */
     DIGITS = 10
@@ -111,6 +112,65 @@ static bool flags(struct line *l)
     return true;
 }
 
+/* A byte of an atom that the long way passes on as it is, too. */
+static bool plain_atom(uint8_t c)
+{
+    static const char special[] = "\"\\(){}[]%*";
+    return c > 0x20 && c < 0x7f && memchr(special, c, sizeof(special) - 1) == NULL;
+}
+
+/* Behind a quote, up to and with the one that ends the string. */
+static bool skip_quoted(struct line *l)
+{
+    while (l->p < l->end && *l->p != '"') {
+        if (*l->p == '\\' && (++l->p == l->end || (*l->p != '"' && *l->p != '\\')))
+            return false;
+        if (*l->p < 0x20 || *l->p > 0x7e)
+            return false;
+        l->p++;
+    }
+    return l->p < l->end && *l->p++ == '"';
+}
+
+/* A parenthesized list of strings, atoms and lists behind its first parenthesis: ENVELOPE and its like hold nothing to
+ * translate. */
+static bool list(struct line *l, const char *name)
+{
+    const uint8_t *from = l->p;
+    unsigned depth = 1;
+    uint8_t before = '(';
+    while (depth > 0 && l->p < l->end) {
+        uint8_t c = *l->p++;
+        bool ok;
+        switch (c) {
+        case '(':
+            ok = ++depth <= MAX_DEPTH;
+            break;
+        case ')':
+            ok = before != ' ';
+            depth--;
+            break;
+        case ' ':
+            ok = before != ' ' && before != '(';
+            break;
+        case '"':
+            ok = skip_quoted(l);
+            break;
+        default:
+            ok = plain_atom(c);
+            break;
+        }
+        if (!ok)
+            return false;
+        before = c;
+    }
+    if (depth > 0)
+        return false;
+    put(l, name, strlen(name));
+    put(l, from, (size_t)(l->p - from));
+    return true;
+}
+
 /* What stands between two quotes, up to and with the second. */
 static bool date(struct line *l)
 {
@@ -161,6 +221,12 @@ static bool item(struct line *l, const struct reply_view *v, struct run *r)
         return flags(l);
     if (eat(l, "INTERNALDATE \"", 14))
         return date(l);
+    if (eat(l, "ENVELOPE (", 10))
+        return list(l, "ENVELOPE (");
+    if (eat(l, "BODYSTRUCTURE (", 15))
+        return list(l, "BODYSTRUCTURE (");
+    if (eat(l, "BODY (", 6))
+        return list(l, "BODY (");
     if (v->modseq && eat(l, "MODSEQ (", 8))
         return modseq(l, v->modseq_shift);
     if (!eat(l, "RFC822.SIZE ", 12) || !number(l, &n))
