@@ -221,7 +221,9 @@ class Cyrus(Server):
     sep, prefix = b'/', b''
     refuses = frozenset(['nul', 'empty', 'headerless', 'barelf', 'quote', 'backslash', 'percent', 'brace', 'slash'])
 
-    def __init__(self, place, name='cyrus', munge=False):
+    def __init__(self, place, name='cyrus', munge=False, settings=None, services=()):
+        """settings take the place of lines of imapd.conf, or are added to them; services are more lines of cyrus.conf, in
+        which {b} and {d} stand for the programs' folder and for this server's."""
         self.place, self.name = place, name
         place.certificates()
         d = self.dir = place.folder(name)
@@ -232,7 +234,7 @@ class Cyrus(Server):
             raise Trouble('no Cyrus in %s: run contrib/setup' % CACHE)
         for sub in ('conf/socket', 'conf/db', 'conf/log', 'spool', 'sieve', 'run/proc', 'run/lock'):
             os.makedirs(d + '/' + sub)
-        self.conf = place.write(d + '/imapd.conf', '''configdirectory: {d}/conf
+        conf = '''configdirectory: {d}/conf
 defaultpartition: default
 partition-default: {d}/spool
 proc_path: {d}/run/proc
@@ -268,21 +270,25 @@ syslog_prefix: cyrus
 expunge_mode: immediate
 delete_mode: immediate
 servername: cyrus.test
-'''.format(d=d, p=place, munge='yes' if munge else 'no'))
+'''.format(d=d, p=place, munge='yes' if munge else 'no')
+        lines = dict(x.split(': ', 1) for x in conf.splitlines())
+        lines.update(settings or {})
+        self.conf = place.write(d + '/imapd.conf', ''.join('%s: %s\n' % x for x in lines.items()))
         self.services = place.write(d + '/cyrus.conf', '''START {{
   recover cmd="/usr/lib/cyrus/bin/ctl_cyrusdb -C {d}/imapd.conf -r"
 }}
 SERVICES {{
   imap  cmd="{b}/imapd -C {d}/imapd.conf -U 1000" listen="127.0.0.1:{port}" prefork=1 maxchild=500 babysit=0
   imaps cmd="{b}/imapd -C {d}/imapd.conf -s -U 1000" listen="127.0.0.1:{tls}" prefork=0 maxchild=500
-}}
+{more}}}
 EVENTS {{
   checkpoint cmd="/usr/lib/cyrus/bin/ctl_cyrusdb -C {d}/imapd.conf -c" period=30
 }}
 DAEMON {{
   idled cmd="{b}/idled -C {d}/imapd.conf"
 }}
-'''.format(d=d, b=self.bin, port=self.port, tls=self.tls_port))
+'''.format(d=d, b=self.bin, port=self.port, tls=self.tls_port,
+           more=''.join('  %s\n' % x.format(b='/usr/lib/cyrus/bin', d=d) for x in services)))
         for user, pw in (('cyrus', 'cyruspw'), ('master', 'masterpass')):
             self.add_user(user, pw)
         for top, dirs, files in os.walk(d):
