@@ -1,3 +1,8 @@
+noinst_LIBRARIES += libhttp.a
+libhttp_a_SOURCES = src/http/head.c src/http/request.c src/http/uri.c include/wherry/http/head.h \
+	include/wherry/http/request.h include/wherry/http/uri.h
+libhttp_a_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
+HTTP_LIBS = libhttp.a $(LLHTTP_BUILT) $(LLHTTP_LIBS)
 # llhttp's C source where the system has no library of it: copied, since it lies outside of both trees, and built strict.
 if LLHTTP_BUILT_IN
 noinst_LIBRARIES += libllhttp.a

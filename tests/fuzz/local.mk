@@ -40,3 +40,7 @@ check_PROGRAMS += tests/fuzz/fuzz_deflate
 TESTS += tests/fuzz/fuzz_deflate
 tests_fuzz_fuzz_deflate_SOURCES = tests/fuzz/fuzz_deflate.c tests/fuzz/fuzz.h tests/fuzz/replay.c
 tests_fuzz_fuzz_deflate_LDADD = libnet.a libbase.a $(ZLIB_LIBS)
+check_PROGRAMS += tests/fuzz/fuzz_http
+TESTS += tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_fuzz_http_LDADD = $(HTTP_LIBS) libbase.a

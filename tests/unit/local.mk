@@ -87,4 +87,8 @@ tests_unit_test_flags_SOURCES = tests/unit/test_flags.c tests/unit/unit.h
 tests_unit_test_flags_LDADD = libmove.a libimap.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_special_SOURCES = tests/unit/test_special.c tests/unit/unit.h
 tests_unit_test_special_LDADD = libmove.a libimap.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_http
+TESTS += tests/unit/test_http
+tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/unit.h
+tests_unit_test_http_LDADD = $(HTTP_LIBS) libbase.a $(CMOCKA_LIBS)
 endif
