@@ -55,6 +55,7 @@ struct ctl_output {
     struct buf *out;
     bool json;
     unsigned width; /* columns of the terminal */
+    bool keep;      /* nothing is written out meanwhile: tests look at it */
 };
 void ctl_show_status(const struct ctl_output *o, const struct ctl_model *m);
 int ctl_show_account(const struct ctl_output *o, struct ctl_model *m, struct store *s, size_t index,
@@ -62,6 +63,16 @@ int ctl_show_account(const struct ctl_output *o, struct ctl_model *m, struct sto
 /* index SIZE_MAX: of all accounts. */
 int ctl_show_left(const struct ctl_output *o, struct ctl_model *m, struct store *s, size_t index,
                   struct err *e) MUST_USE;
+
+/* Compares both hosts, of an account or (SIZE_MAX) of all. True: nothing differs, and all was compared. */
+struct ctl_verify {
+    bool digest;
+    const struct secret *password; /* NULL: not needed */
+};
+bool ctl_verify(const struct ctl_output *o, const struct ctl_model *m, struct store *s, size_t index,
+                const struct ctl_verify *how) MUST_USE;
+/* From the terminal or standard input. 0, E_NOTFOUND, E_LIMIT, E_IO. */
+int ctl_read_password(const char *name, struct secret *out, struct err *e) MUST_USE;
 
 /* ---- text.c: for people ---- */
 /*

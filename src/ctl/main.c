@@ -2,11 +2,12 @@
  * wherryctl: looks into the store while the daemon runs. wherryctl(1) describes it.
  *
  * It reads the store itself rather than ask the daemon: so it works when the daemon is down, which
- * is when one most wants to know how far things are.
+ * is when one most wants to know how far things are. Only verify talks to anybody: to both hosts, by src/verify.
  */
 #include "config.h"
 #include "ctl.h"
 #include "wherry/conf/conf.h"
+#include "wherry/verify/verify.h"
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -18,16 +19,20 @@
 static const char usage[] = "usage: wherryctl [-c FILE] [-j] status\n"
                             "       wherryctl [-c FILE] [-j] account NAME\n"
                             "       wherryctl [-c FILE] [-j] left-behind [NAME]\n"
+                            "       wherryctl [-c FILE] [-j] verify NAME|--all [--digest]\n"
                             "  -c, --config FILE   the daemon's configuration (default " SYSCONFDIR
                             "/wherry/wherryd.conf)\n"
                             "  -j, --json          for machines\n"
+                            "      --all           verify: all accounts\n"
+                            "      --digest        verify: fetch and compare every message, too\n"
                             "  -h, --help          this text\n"
                             "  -V, --version       the version\n";
 
 struct request {
     const char *file;
     bool json;
-    enum { SHOW_STATUS, SHOW_ACCOUNT, SHOW_LEFT } what;
+    bool all, digest; /* of verify */
+    enum { SHOW_STATUS, SHOW_ACCOUNT, SHOW_LEFT, VERIFY } what;
     const char *name; /* NULL: none given */
 };
 
@@ -43,7 +48,29 @@ static unsigned terminal_width(void)
     return 80;
 }
 
-static int show(const struct request *r, struct ctl_model *m, struct store *s, struct buf *out,
+/* *same: nothing differs, and all was compared. */
+static int verify(const struct request *r, const struct ctl_output *o, const struct ctl_model *m, struct store *s,
+                  size_t index, bool *same, struct err *e)
+{
+    struct secret password = {0};
+    struct ctl_verify how = {.digest = r->digest};
+    if (m->settings->old_imap.host == NULL)
+        return err_set(e, E_INVAL, SCOPE_HOST, "no IMAP hosts are configured");
+    if (verify_needs_password(m->settings)) {
+        if (r->all)
+            return err_set(e, E_INVAL, SCOPE_HOST,
+                           "all accounts: only where a master user opens both hosts (old.imap.sign_in, new.imap.sign_in)");
+        int rc = ctl_read_password(m->accounts[index].record.name, &password, e);
+        if (rc != 0)
+            return rc;
+        how.password = &password;
+    }
+    *same = ctl_verify(o, m, s, index, &how);
+    secret_free(&password);
+    return 0;
+}
+
+static int show(const struct request *r, struct ctl_model *m, struct store *s, struct buf *out, bool *same,
                 struct err *e)
 {
     struct ctl_output o = {.out = out, .json = r->json, .width = terminal_width()};
@@ -56,6 +83,8 @@ static int show(const struct request *r, struct ctl_model *m, struct store *s, s
         return 0;
     case SHOW_ACCOUNT:
         return ctl_show_account(&o, m, s, index, e);
+    case VERIFY:
+        return verify(r, &o, m, s, index, same, e);
     default:
         return ctl_show_left(&o, m, s, index, e);
     }
@@ -77,12 +106,13 @@ static int run(const struct request *r, const struct settings *settings)
     struct ctl_model m = {0};
     struct buf out = {0};
     struct err e = {0};
+    bool same = true;
     int rc = store_open(&s, NULL, settings->store_path, true, &e);
     if (rc == 0)
         rc = ctl_model_read(&m, s, settings, &e);
     if (rc == 0)
-        rc = show(r, &m, s, &out, &e);
-    int code = rc == 0 && m.damaged == 0 ? 0 : 1;
+        rc = show(r, &m, s, &out, &same, &e);
+    int code = rc == 0 && m.damaged == 0 && same ? 0 : 1;
     if (fwrite(buf_cstr(&out), 1, out.len, stdout) != out.len || fflush(stdout) != 0)
         code = 1;
     if (rc != 0)
@@ -98,7 +128,7 @@ static int run_with_config(const struct request *r)
     struct settings *settings;
     struct conf_report report = {0};
     int code = 1;
-    if (conf_load(&settings, r->file, false, &report) == 0)
+    if (conf_load(&settings, r->file, r->what == VERIFY, &report) == 0)
         code = run(r, settings);
     else
         fputs(buf_cstr(&report.errors), stderr);
@@ -126,12 +156,18 @@ static int parse_command(struct request *r, int n, char **args)
         r->what = SHOW_ACCOUNT;
     else if (strcmp(args[0], "left-behind") == 0)
         r->what = SHOW_LEFT;
+    else if (strcmp(args[0], "verify") == 0)
+        r->what = VERIFY;
     else
         return bad_usage("no such command");
     if (n > (r->what == SHOW_STATUS ? 1 : 2))
         return bad_usage("too many arguments");
     if (n < 2 && r->what == SHOW_ACCOUNT)
         return bad_usage("account needs a name");
+    if (r->what == VERIFY && (n == 2) == r->all)
+        return bad_usage("verify needs a name, or --all");
+    if (r->what != VERIFY && (r->all || r->digest))
+        return bad_usage("--all and --digest are for verify");
     r->name = n > 1 ? args[1] : NULL;
     return 0;
 }
@@ -140,6 +176,8 @@ int main(int argc, char **argv)
 {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"json", no_argument, NULL, 'j'},
+                                          {"all", no_argument, NULL, 'a'},
+                                          {"digest", no_argument, NULL, 'd'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"version", no_argument, NULL, 'V'},
                                           {NULL, 0, NULL, 0}};
@@ -154,6 +192,12 @@ int main(int argc, char **argv)
             break;
         case 'j':
             r.json = true;
+            break;
+        case 'a':
+            r.all = true;
+            break;
+        case 'd':
+            r.digest = true;
             break;
         case 'h':
             fputs(usage, stdout);
