@@ -23,9 +23,12 @@ struct ctl_counts {
     double share; /* of the mailboxes, counting a half copied one as half */
 };
 
+enum { CTL_NEEDING = 3 };
+
 struct ctl_account {
     struct store_account record;
     struct ctl_counts counts;
+    char *needing[CTL_NEEDING]; /* the first mailboxes that are at home on the old host, as in the view; NULL: none */
 };
 
 /* Owner: main. */

@@ -109,6 +109,17 @@ static bool on_account(struct slice key, struct slice value, void *arg)
     return true;
 }
 
+static void note_need(struct ctl_account *a, const struct store_unit *u)
+{
+    int i = 0;
+    if (u->kind != UNIT_MAILBOX || u->state == UNIT_MOVED || u->state == UNIT_DELETED || u->old_name[0] == '\0')
+        return;
+    while (i < CTL_NEEDING && a->needing[i] != NULL)
+        i++;
+    if (i < CTL_NEEDING)
+        a->needing[i] = mem_strdup(u->view_name);
+}
+
 /* Units come in the order of their accounts, as the accounts did. */
 struct unit_walk {
     struct ctl_model *m;
@@ -128,8 +139,10 @@ static bool on_unit(struct slice key, struct slice value, void *arg)
     while (w->at < m->n_accounts && m->accounts[w->at].record.id < u.account)
         w->at++;
     /* An account that came between the two walks is shown next time. */
-    if (w->at < m->n_accounts && m->accounts[w->at].record.id == u.account)
+    if (w->at < m->n_accounts && m->accounts[w->at].record.id == u.account) {
         ctl_count_unit(&m->accounts[w->at].counts, &u);
+        note_need(&m->accounts[w->at], &u);
+    }
     store_unit_clear(&u);
     return true;
 }
@@ -156,8 +169,11 @@ int ctl_model_read(struct ctl_model *m, struct store *s, const struct settings *
 
 void ctl_model_free(struct ctl_model *m)
 {
-    for (size_t i = 0; i < m->n_accounts; i++)
+    for (size_t i = 0; i < m->n_accounts; i++) {
         store_account_clear(&m->accounts[i].record);
+        for (int k = 0; k < CTL_NEEDING; k++)
+            free(m->accounts[i].needing[k]);
+    }
     free(m->accounts);
     buf_free(&m->hosts);
     m->accounts = NULL;

@@ -3,6 +3,8 @@
 #include "ctl.h"
 #include <string.h>
 
+enum { MOST_NEEDING = 5 }; /* accounts in the last line */
+
 static void json_counts(struct json *j, const struct ctl_counts *c, bool complete)
 {
     json_open(j, "mailboxes", '{');
@@ -52,6 +54,19 @@ static bool old_host_needed(const struct ctl_model *m)
     return m->n_accounts == 0 || m->damaged > 0 || own + others > 0;
 }
 
+/* The first of those that are at home on the old host. */
+static void json_needing(struct json *j, const struct ctl_account *a)
+{
+    json_open(j, "needing_old", '[');
+    for (int i = 0; i < CTL_NEEDING && a->needing[i] != NULL; i++) {
+        struct buf name = {0};
+        text_mailbox(&name, a->needing[i]);
+        json_str(j, NULL, buf_slice(&name));
+        buf_free(&name);
+    }
+    json_close(j, '[');
+}
+
 static void status_json(struct buf *out, const struct ctl_model *m)
 {
     struct json j = {.out = out};
@@ -74,6 +89,7 @@ static void status_json(struct buf *out, const struct ctl_model *m)
         json_int(&j, "first_seen", a->first_seen);
         json_int(&j, "last_seen", a->last_seen);
         json_counts(&j, &m->accounts[i].counts, ctl_account_complete(&m->accounts[i]));
+        json_needing(&j, &m->accounts[i]);
         json_close(&j, '{');
     }
     json_close(&j, '[');
@@ -173,6 +189,44 @@ static void put_verdict(struct buf *out, const struct ctl_model *m)
     }
 }
 
+/* "INBOX, Sent and 3 more" */
+static void put_needing(struct buf *out, const struct ctl_account *a)
+{
+    uint64_t rest = a->counts.mailboxes - a->counts.done;
+    for (int i = 0; i < CTL_NEEDING && a->needing[i] != NULL; i++) {
+        struct buf name = {0};
+        text_mailbox(&name, a->needing[i]);
+        buf_puts(out, i > 0 ? ", " : " ");
+        text_put(out, buf_slice(&name), 0, 40);
+        buf_free(&name);
+        rest--;
+    }
+    if (a->record.state == ACCOUNT_NEW)
+        buf_puts(out, " all, none is known yet");
+    else if (rest > 0)
+        buf_printf(out, " and %llu more", (unsigned long long)rest);
+}
+
+/* Which they are, as far as a line can hold them. */
+static void put_accounts_needing(struct buf *out, const struct ctl_model *m, size_t all)
+{
+    size_t told = 0;
+    buf_puts(out, " (");
+    for (size_t i = 0; i < m->n_accounts && told < MOST_NEEDING; i++) {
+        if (ctl_account_complete(&m->accounts[i]))
+            continue;
+        buf_puts(out, told++ > 0 ? "; " : "");
+        text_put(out, slice_str(m->accounts[i].record.name), 0, 60);
+        buf_putc(out, ':');
+        put_needing(out, &m->accounts[i]);
+    }
+    if (all > told) {
+        buf_puts(out, "; and ");
+        text_put_count(out, all - told, "account more", "accounts more");
+    }
+    buf_putc(out, ')');
+}
+
 /* The last line: may the old host go? */
 static void put_old_host(struct buf *out, const struct ctl_model *m)
 {
@@ -187,6 +241,7 @@ static void put_old_host(struct buf *out, const struct ctl_model *m)
         buf_puts(out, ": mailboxes of ");
         text_put_count(out, own, "account", "accounts");
         buf_puts(out, " are at home there");
+        put_accounts_needing(out, m, own);
     } else if (others > 0) {
         buf_puts(out, ": it serves the shared and other people's mailboxes of ");
         text_put_count(out, others, "account", "accounts");

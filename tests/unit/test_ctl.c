@@ -246,7 +246,41 @@ static void status_text(void **state)
           "bob@example.org   [##################] 100 %  1 of 1 mailbox, 5 messages\n\n"
           "Not all has moved: 2 mailboxes are still at home on the old host.\n"
           "2 messages were refused by the new host and kept: see wherryctl left-behind.\n"
-          "The old host is still needed: mailboxes of 1 account are at home there.\n");
+          "The old host is still needed: mailboxes of 1 account are at home there (alice@example.org: "
+          "Entw\xc3\xbcrfe, Archive).\n");
+}
+
+/* The last line names some, and says how many more there are. */
+static void last_line_is_bounded(void **state)
+{
+    struct place *p = *state;
+    struct store *s;
+    struct err e;
+    struct buf out;
+    char name[300];
+    struct worker *w = worker_new(&p->log, &p->counters);
+    assert_int_equal(store_open(&s, w, p->settings.store_path, false, &e), 0);
+    struct store_batch *b = store_batch_new(s);
+    for (uint32_t a = 0; a < 12; a++) {
+        snprintf(name, sizeof(name), "%0200u@example.org", (unsigned)a);
+        put_account(b, 100 + a, name, a == 0 ? ACCOUNT_NEW : ACCOUNT_KNOWN, "");
+        for (uint32_t u = 1; a > 0 && u < 11; u++) {
+            snprintf(name, sizeof(name), "box %0200u", (unsigned)u);
+            put_unit(b, (struct store_unit){.account = 100 + a, .id = u, .state = UNIT_UNTOUCHED, .view_name = name});
+        }
+    }
+    store_submit(&b, NULL);
+    store_close(&s);
+    worker_free(&w);
+    run(p, STATUS, NULL, false, &out);
+    const char *last = strstr(buf_cstr(&out), "The old host is still needed");
+    assert_non_null(last);
+    assert_true(strlen(last) < 1500);
+    assert_non_null(strstr(last, "mailboxes of 13 accounts are at home there (alice@example.org: Entw\xc3\xbcrfe, Archive; 000"));
+    assert_non_null(strstr(last, ": all, none is known yet; 000"));
+    assert_non_null(strstr(last, "... and 7 more; 000"));
+    assert_non_null(strstr(last, "; and 8 accounts more).\n"));
+    buf_free(&out);
 }
 
 static void account_text(void **state)
@@ -387,6 +421,7 @@ int main(void)
         cmocka_unit_test(absent),        cmocka_unit_test(status_text),
         cmocka_unit_test(account_text),  cmocka_unit_test(left_text),
         cmocka_unit_test(json_output),   cmocka_unit_test(accounts_by_name),
-        cmocka_unit_test(hostile_names), cmocka_unit_test(padding)};
+        cmocka_unit_test(hostile_names), cmocka_unit_test(padding),
+        cmocka_unit_test(last_line_is_bounded)};
     return cmocka_run_group_tests(tests, make_place, drop_place);
 }
