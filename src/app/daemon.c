@@ -10,6 +10,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "wherry/base/clock.h"
+#include "wherry/client/dav.h"
 #include "wherry/store/records.h"
 #include "wherry/store/store.h"
 #include <signal.h>
@@ -234,6 +235,8 @@ static int start(struct daemon *d, struct err *e)
     timer_init(&d->counters_timer, &d->counters_task);
     timer_init(&d->drain_timer, &d->drain_task);
     d->env.auth = auth_new();
+    if (d->settings->old_dav.url != NULL || d->settings->new_dav.url != NULL)
+        d->env.dav = davc_new(d->worker);
     /* First, so that a signal during the start waits for the loop and then ends it in order. */
     int rc = watch_signals(d, e);
     if (rc == 0)
@@ -256,6 +259,7 @@ static void stop(struct daemon *d)
     struct tls_set none = {0};
     front_free(&d->front);
     accounts_free(&d->env.accounts);
+    davc_free(&d->env.dav);
     store_close(&d->env.store);
     if (d->worker != NULL) {
         timer_stop(&d->counters_timer);

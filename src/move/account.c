@@ -309,6 +309,12 @@ static void create_record(struct account *a)
     a->rec.login = mem_strdup("");
     a->rec.others = mem_strdup("");
     a->rec.shared = mem_strdup("");
+    a->rec.old_principal = mem_strdup("");
+    a->rec.new_principal = mem_strdup("");
+    a->rec.old_calendars = mem_strdup("");
+    a->rec.new_calendars = mem_strdup("");
+    a->rec.old_books = mem_strdup("");
+    a->rec.new_books = mem_strdup("");
     worker_counters(a->all->env->worker)->accounts++;
     struct store_batch *b = account_batch(a);
     store_put_account(b, &a->rec);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_VERSION 1u
-#define UNIT_VERSION 4u    /* 1 had no old_modseq and what follows it, 2 no special, 3 no settled_modseq */
-#define ACCOUNT_VERSION 3u /* 1 had both kinds of namespaces in others, 2 no login */
+#define UNIT_VERSION 5u    /* 1 had no old_modseq and what follows it, 2 no special, 3 no settled_modseq, 4 no collections */
+#define ACCOUNT_VERSION 4u /* 1 had both kinds of namespaces in others, 2 no login, 3 no homes */
+#define LEFT_VERSION 2u    /* 1 had no name */
 #define INTENT_VERSION 2u  /* 1 had no flags */
 #define INTENT_MSG_LEAST 4u /* bytes of a message of an intent */
 
@@ -52,6 +52,11 @@ static uint8_t version_of(struct slice value, uint8_t newest)
     return value.n > 0 && value.p[0] < newest ? value.p[0] : newest;
 }
 
+bool unit_is_collection(enum unit_kind kind)
+{
+    return kind == UNIT_CALENDAR || kind == UNIT_ADDRESSBOOK || kind == UNIT_STAYS;
+}
+
 void store_account_encode(struct buf *out, const struct store_account *a)
 {
     buf_putc(out, (char)ACCOUNT_VERSION);
@@ -68,6 +73,20 @@ void store_account_encode(struct buf *out, const struct store_account *a)
     codec_put_str(out, a->others);
     codec_put_str(out, a->shared);
     codec_put_str(out, a->login);
+    codec_put_u64(out, a->dav);
+    codec_put_str(out, a->old_principal);
+    codec_put_str(out, a->new_principal);
+    codec_put_str(out, a->old_calendars);
+    codec_put_str(out, a->new_calendars);
+    codec_put_str(out, a->old_books);
+    codec_put_str(out, a->new_books);
+    codec_put_i64(out, a->dav_seen);
+}
+
+/* A string that records before some version do not have. */
+static char *later_str(struct codec_in *in, bool there)
+{
+    return there ? codec_str(in) : mem_strdup("");
 }
 
 int store_account_decode(struct store_account *a, struct slice value)
@@ -87,7 +106,16 @@ int store_account_decode(struct store_account *a, struct slice value)
     a->new_prefix = codec_str(&in);
     a->others = codec_str(&in);
     a->shared = version < 2 ? mem_strdup("") : codec_str(&in);
-    a->login = version < 3 ? mem_strdup("") : codec_str(&in);
+    a->login = later_str(&in, version >= 3);
+    bool homes = version >= 4;
+    a->dav = homes ? (enum dav_state)codec_enum(&in, DAV_UNKNOWN, DAV_ABSENT) : DAV_UNKNOWN;
+    a->old_principal = later_str(&in, homes);
+    a->new_principal = later_str(&in, homes);
+    a->old_calendars = later_str(&in, homes);
+    a->new_calendars = later_str(&in, homes);
+    a->old_books = later_str(&in, homes);
+    a->new_books = later_str(&in, homes);
+    a->dav_seen = homes ? codec_i64(&in) : 0;
     int r = codec_end(&in);
     if (r != 0)
         store_account_clear(a);
@@ -102,6 +130,12 @@ void store_account_clear(struct store_account *a)
     free(a->others);
     free(a->shared);
     free(a->login);
+    free(a->old_principal);
+    free(a->new_principal);
+    free(a->old_calendars);
+    free(a->new_calendars);
+    free(a->old_books);
+    free(a->new_books);
     *a = (struct store_account){0};
 }
 
@@ -137,6 +171,32 @@ void store_unit_encode(struct buf *out, const struct store_unit *u)
     codec_put_u64(out, u->stragglers);
     codec_put_u64(out, u->special);
     codec_put_u64(out, u->settled_modseq);
+    if (!unit_is_collection(u->kind))
+        return;
+    codec_put_str(out, u->old_href);
+    codec_put_str(out, u->new_href);
+    codec_put_str(out, u->title);
+    codec_put_str(out, u->components);
+    codec_put_str(out, u->spelling);
+    codec_put_str(out, u->old_token);
+    codec_put_str(out, u->new_token);
+    codec_put_str(out, u->old_ctag);
+    codec_put_str(out, u->new_ctag);
+    codec_put_u64(out, u->differs);
+}
+
+static void decode_collection(struct store_unit *u, struct codec_in *in)
+{
+    u->old_href = codec_str(in);
+    u->new_href = codec_str(in);
+    u->title = codec_str(in);
+    u->components = codec_str(in);
+    u->spelling = codec_str(in);
+    u->old_token = codec_str(in);
+    u->new_token = codec_str(in);
+    u->old_ctag = codec_str(in);
+    u->new_ctag = codec_str(in);
+    u->differs = codec_u64(in);
 }
 
 int store_unit_decode(struct store_unit *u, struct slice value)
@@ -146,7 +206,7 @@ int store_unit_decode(struct store_unit *u, struct slice value)
     *u = (struct store_unit){0};
     u->account = codec_u32(&in);
     u->id = codec_u32(&in);
-    u->kind = (enum unit_kind)codec_enum(&in, UNIT_MAILBOX, UNIT_FOLDER);
+    u->kind = (enum unit_kind)codec_enum(&in, UNIT_MAILBOX, version >= 5 ? UNIT_STAYS : UNIT_FOLDER);
     u->state = (enum unit_state)codec_enum(&in, UNIT_UNTOUCHED, UNIT_DELETED);
     u->home = (enum unit_home)codec_enum(&in, HOME_OLD, HOME_NEW);
     u->old_name = codec_str(&in);
@@ -177,6 +237,8 @@ int store_unit_decode(struct store_unit *u, struct slice value)
         u->special = codec_enum(&in, 0, 1) != 0;
     if (version >= 4)
         u->settled_modseq = codec_u64(&in);
+    if (unit_is_collection(u->kind))
+        decode_collection(u, &in);
     int r = codec_end(&in);
     if (r != 0)
         store_unit_clear(u);
@@ -189,6 +251,15 @@ void store_unit_clear(struct store_unit *u)
     free(u->view_name);
     free(u->new_name);
     free(u->reason);
+    free(u->old_href);
+    free(u->new_href);
+    free(u->title);
+    free(u->components);
+    free(u->spelling);
+    free(u->old_token);
+    free(u->new_token);
+    free(u->old_ctag);
+    free(u->new_ctag);
     *u = (struct store_unit){0};
 }
 
@@ -250,7 +321,7 @@ void store_intent_clear(struct store_intent *i)
 
 void store_left_encode(struct buf *out, const struct store_left *l)
 {
-    buf_putc(out, (char)RECORD_VERSION);
+    buf_putc(out, (char)LEFT_VERSION);
     codec_put_u64(out, l->account);
     codec_put_u64(out, l->unit);
     codec_put_u64(out, l->old_uid);
@@ -260,11 +331,13 @@ void store_left_encode(struct buf *out, const struct store_left *l)
     codec_put_str(out, l->flags);
     codec_put_str(out, l->file);
     codec_put_str(out, l->reason);
+    codec_put_str(out, l->name);
 }
 
 int store_left_decode(struct store_left *l, struct slice value)
 {
-    struct codec_in in = codec_open(value, RECORD_VERSION);
+    uint8_t version = version_of(value, LEFT_VERSION);
+    struct codec_in in = codec_open(value, version > 0 ? version : LEFT_VERSION);
     *l = (struct store_left){0};
     l->account = codec_u32(&in);
     l->unit = codec_u32(&in);
@@ -275,6 +348,7 @@ int store_left_decode(struct store_left *l, struct slice value)
     l->flags = codec_str(&in);
     l->file = codec_str(&in);
     l->reason = codec_str(&in);
+    l->name = later_str(&in, version >= 2);
     int r = codec_end(&in);
     if (r != 0)
         store_left_clear(l);
@@ -286,6 +360,7 @@ void store_left_clear(struct store_left *l)
     free(l->flags);
     free(l->file);
     free(l->reason);
+    free(l->name);
     *l = (struct store_left){0};
 }
 

@@ -114,16 +114,18 @@ union record {
     struct store_unit unit;
     struct store_intent intent;
     struct store_left left;
+    struct store_item item;
 };
 
-enum kind { ACCOUNT, UNIT, INTENT, LEFT, KINDS };
+enum kind { ACCOUNT, UNIT, INTENT, LEFT, ITEM, KINDS };
 
 static int decode(enum kind k, union record *r, struct slice v)
 {
     return k == ACCOUNT  ? store_account_decode(&r->account, v)
            : k == UNIT   ? store_unit_decode(&r->unit, v)
            : k == INTENT ? store_intent_decode(&r->intent, v)
-                         : store_left_decode(&r->left, v);
+           : k == LEFT   ? store_left_decode(&r->left, v)
+                         : store_item_decode(&r->item, v);
 }
 
 static void encode(enum kind k, struct buf *out, const union record *r)
@@ -134,8 +136,10 @@ static void encode(enum kind k, struct buf *out, const union record *r)
         store_unit_encode(out, &r->unit);
     else if (k == INTENT)
         store_intent_encode(out, &r->intent);
-    else
+    else if (k == LEFT)
         store_left_encode(out, &r->left);
+    else
+        store_item_encode(out, &r->item);
 }
 
 static void clear(enum kind k, union record *r)
@@ -146,8 +150,10 @@ static void clear(enum kind k, union record *r)
         store_unit_clear(&r->unit);
     else if (k == INTENT)
         store_intent_clear(&r->intent);
-    else
+    else if (k == LEFT)
         store_left_clear(&r->left);
+    else
+        store_item_clear(&r->item);
 }
 
 static void fill_unit(struct store_unit *u, uint64_t *x)
@@ -155,7 +161,7 @@ static void fill_unit(struct store_unit *u, uint64_t *x)
     *u = (struct store_unit){
         .account = any32(x),
         .id = any32(x),
-        .kind = UNIT_MAILBOX + next_random(x) % 2,
+        .kind = UNIT_MAILBOX + next_random(x) % 5,
         .state = UNIT_UNTOUCHED + next_random(x) % 5,
         .home = HOME_OLD + next_random(x) % 2,
         .old_name = any_text(x),
@@ -183,6 +189,38 @@ static void fill_unit(struct store_unit *u, uint64_t *x)
         .special = next_random(x) % 2 == 0,
         .settled_modseq = any64(x),
     };
+    if (!unit_is_collection(u->kind))
+        return;
+    u->old_href = any_text(x);
+    u->new_href = any_text(x);
+    u->title = any_text(x);
+    u->components = any_text(x);
+    u->spelling = any_text(x);
+    u->old_token = any_text(x);
+    u->new_token = any_text(x);
+    u->old_ctag = any_text(x);
+    u->new_ctag = any_text(x);
+    u->differs = any64(x);
+}
+
+static void fill_item(struct store_item *i, uint64_t *x)
+{
+    *i = (struct store_item){
+        .account = any32(x),
+        .unit = any32(x),
+        .name = any_text(x),
+        .new_name = any_text(x),
+        .spelled = any_text(x),
+        .state = ITEM_SENT + next_random(x) % 5,
+        .kept = next_random(x) % 2 == 0,
+        .old_etag = any_text(x),
+        .new_etag = any_text(x),
+        .old_tag = any_text(x),
+        .new_tag = any_text(x),
+        .uid = any_text(x),
+        .size = any64(x),
+        .mended = any32(x),
+    };
 }
 
 static void fill(enum kind k, union record *r, uint64_t *x)
@@ -203,6 +241,14 @@ static void fill(enum kind k, union record *r, uint64_t *x)
             .others = any_text(x),
             .shared = any_text(x),
             .login = any_text(x),
+            .dav = DAV_UNKNOWN + next_random(x) % 3,
+            .old_principal = any_text(x),
+            .new_principal = any_text(x),
+            .old_calendars = any_text(x),
+            .new_calendars = any_text(x),
+            .old_books = any_text(x),
+            .new_books = any_text(x),
+            .dav_seen = (int64_t)any64(x),
         };
     } else if (k == UNIT) {
         fill_unit(&r->unit, x);
@@ -217,6 +263,8 @@ static void fill(enum kind k, union record *r, uint64_t *x)
         i->msgs = mem_array(i->n, sizeof(*i->msgs));
         for (uint32_t m = 0; m < i->n; m++)
             i->msgs[m] = (struct intent_msg){any32(x), any32(x), any64(x), (int64_t)any64(x), any32(x)};
+    } else if (k == ITEM) {
+        fill_item(&r->item, x);
     } else {
         r->left = (struct store_left){
             .account = any32(x),
@@ -228,6 +276,7 @@ static void fill(enum kind k, union record *r, uint64_t *x)
             .flags = any_text(x),
             .file = any_text(x),
             .reason = any_text(x),
+            .name = any_text(x),
         };
     }
 }
@@ -319,7 +368,7 @@ static void changed_bytes(void **state)
                 int r = decode(k, &out, buf_slice(&a));
                 assert_true(r == 0 || r == E_CORRUPT);
                 if (i == 0)
-                    assert_int_equal(r == 0, c == (k == UNIT ? 4 : k == ACCOUNT ? 3 : k == INTENT ? 2 : 1)); /* the version */
+                    assert_int_equal(r == 0, c == (k == UNIT ? 5 : k == ACCOUNT ? 4 : k == ITEM ? 1 : 2)); /* the version */
                 clear(k, &out);
             }
             *p = was;
@@ -329,13 +378,17 @@ static void changed_bytes(void **state)
     }
 }
 
-/* A unit of version 1 ends before old_modseq, one of version 2 before special, one of version 3 before settled_modseq. */
+/* A unit of version 1 ends before old_modseq, one of version 2 before special, one of version 3 before settled_modseq; one of
+ * version 4 is as it is now, and no collection. */
 static void an_older_unit(void **state)
 {
     (void)state;
     struct store_unit u = {.account = 7, .id = 9, .kind = UNIT_MAILBOX, .state = UNIT_MOVED, .home = HOME_NEW}, got;
     struct buf v = {0};
     store_unit_encode(&v, &u);
+    v.mem[v.off] = 4;
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), 0);
+    store_unit_clear(&got);
     v.mem[v.off] = 3;
     assert_int_equal(store_unit_decode(&got, buf_slice(&v)), E_CORRUPT);
     buf_truncate(&v, v.len - 1);
@@ -353,6 +406,48 @@ static void an_older_unit(void **state)
     assert_int_equal(got.id, 9);
     assert_int_equal(got.straggler_uid, 0);
     store_unit_clear(&got);
+    buf_free(&v);
+}
+
+static void an_older_record_is_no_collection(void **state)
+{
+    (void)state;
+    struct store_unit u = {.account = 7, .id = 9, .kind = UNIT_CALENDAR, .state = UNIT_MOVED, .home = HOME_NEW}, got;
+    struct buf v = {0};
+    store_unit_encode(&v, &u);
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), 0);
+    assert_string_equal(got.old_href, "");
+    store_unit_clear(&got);
+    v.mem[v.off] = 4;
+    assert_int_equal(store_unit_decode(&got, buf_slice(&v)), E_CORRUPT);
+    buf_free(&v);
+}
+
+/* An account of version 3 has no homes, what was left behind in version 1 no name. */
+static void an_older_account(void **state)
+{
+    (void)state;
+    char name[] = "user", file[] = "1/2/3.eml";
+    struct store_account a = {.id = 7, .name = name, .state = ACCOUNT_KNOWN, .dav = DAV_KNOWN}, got;
+    struct store_left l = {.account = 7, .unit = 8, .old_uid = 9, .file = file}, left;
+    struct buf v = {0};
+    store_account_encode(&v, &a);
+    v.mem[v.off] = 3;
+    assert_int_equal(store_account_decode(&got, buf_slice(&v)), E_CORRUPT);
+    buf_truncate(&v, v.len - 8);
+    assert_int_equal(store_account_decode(&got, buf_slice(&v)), 0);
+    assert_int_equal(got.dav, DAV_UNKNOWN);
+    assert_string_equal(got.old_calendars, "");
+    store_account_clear(&got);
+    buf_clear(&v);
+    store_left_encode(&v, &l);
+    v.mem[v.off] = 1;
+    assert_int_equal(store_left_decode(&left, buf_slice(&v)), E_CORRUPT);
+    buf_truncate(&v, v.len - 1);
+    assert_int_equal(store_left_decode(&left, buf_slice(&v)), 0);
+    assert_string_equal(left.file, file);
+    assert_string_equal(left.name, "");
+    store_left_clear(&left);
     buf_free(&v);
 }
 
@@ -460,6 +555,8 @@ int main(void)
         cmocka_unit_test(fields_survive),
         cmocka_unit_test(changed_bytes),
         cmocka_unit_test(an_older_unit),
+        cmocka_unit_test(an_older_record_is_no_collection),
+        cmocka_unit_test(an_older_account),
         cmocka_unit_test(an_older_intent),
         cmocka_unit_test(an_intent_does_not_lie_about_its_length),
         cmocka_unit_test(keys_sort),

@@ -12,6 +12,8 @@
 #include "wherry/store/records.h"
 #include "wherry/store/store.h"
 
+struct davc;
+
 /* What the upper layers share; owner: app, one per worker. */
 struct env {
     struct worker *worker;
@@ -20,6 +22,7 @@ struct env {
     struct tls_ctx *tls_server, *tls_old, *tls_new; /* tls_server NULL: no certificate configured */
     struct tls_ctx *tls_old_submission, *tls_new_submission;
     struct auth *auth;
+    struct davc *dav; /* NULL: no DAV hosts configured */
     struct accounts *accounts;
     uint64_t old_append_limit; /* as the old host told at the last sign-in there; 0: not told yet */
 };

@@ -24,7 +24,7 @@ enum store_table {
     STORE_UNITS,      /* account id, unit id                  -> struct store_unit */
     STORE_UIDMAPS,    /* account id, unit id, part            -> runs (imap/uidmap.h encodes) */
     STORE_INTENTS,    /* account id, unit id, batch           -> struct store_intent */
-    STORE_ITEMS,      /* calendars and contacts, later */
+    STORE_ITEMS,      /* account id, unit id, 'v' name        -> struct store_item; 'n' name on new -> name in the view */
     STORE_LEFT,       /* account id, unit id, old UID         -> struct store_left */
     STORE_TABLES
 };
