@@ -118,6 +118,7 @@ void session_apply_limits(struct session *s)
                            .nonsync = LITERAL_MINUS_BYTES};
     if (s->account == NULL)
         l = (struct cmd_limits){.line = set->line_bytes < 4096 ? set->line_bytes : 4096,
+                                .id_line = GUEST_ID_BYTES,
                                 .literals = 2048,
                                 .message = 0,
                                 .count = 4};

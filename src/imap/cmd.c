@@ -309,16 +309,37 @@ static enum codec line_done(struct cmd_reader *c, struct cmd *cmd)
     return is_message(c, &t) ? message_literal(c, &t, cmd) : small_literal(c, &t, cmd);
 }
 
+/* The command whose first bytes are those in text and then in is ID. */
+static bool is_id(const struct cmd_reader *c, struct slice in)
+{
+    static const char name[] = " ID ";
+    uint8_t head[64];
+    size_t n = c->text.len < sizeof(head) ? c->text.len : sizeof(head);
+    if (n > 0)
+        memcpy(head, buf_slice(&c->text).p, n);
+    size_t more = in.n < sizeof(head) - n ? in.n : sizeof(head) - n;
+    memcpy(head + n, in.p, more);
+    n += more;
+    const uint8_t *space = memchr(head, ' ', n);
+    size_t at = space != NULL ? (size_t)(space - head) : n;
+    return n - at >= sizeof(name) - 1 && slice_is_nocase(slice_make(head + at, sizeof(name) - 1), name);
+}
+
 /* Takes what there is of a line, CRLF included. */
 static enum codec read_line(struct cmd_reader *c, struct slice in, size_t *used, struct cmd *cmd)
 {
     const uint8_t *lf = memchr(in.p, '\n', in.n);
     size_t n = lf != NULL ? (size_t)(lf - in.p) + 1 : in.n;
     size_t have = c->text.len - c->literal_bytes;
-    if (have + n > c->limits.line + 2) {
+    size_t most = c->limits.line;
+    if (have + n > most + 2 && c->limits.id_line > most && is_id(c, in))
+        most = c->limits.id_line;
+    if (have + n > most + 2) {
         cmd->too_big = true;
-        if (!c->parsed && c->text.len > 0)
-            (void)parse_head(c); /* for the tag */
+        if (!c->parsed) { /* for the tag */
+            buf_put(&c->text, in.p, have < most && n > most - have ? most - have : 0);
+            (void)parse_head(c);
+        }
         return fail_fatal(c, "Command line too long", cmd);
     }
     buf_put(&c->text, in.p, n);

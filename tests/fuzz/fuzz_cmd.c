@@ -6,7 +6,7 @@
 #include "fuzz.h"
 #include "wherry/imap/cmd.h"
 
-static const struct cmd_limits limits = {.line = 200, .literals = 60, .message = 500, .count = 4};
+static const struct cmd_limits limits = {.line = 200, .id_line = 300, .literals = 60, .message = 500, .count = 4};
 
 static void add(uint64_t *h, struct slice s)
 {
@@ -89,7 +89,7 @@ static uint64_t run(struct slice in, size_t step)
             struct slice rest = slice_make(in.p + done, end - done);
             r = imap_cmd_next(&s.reader, rest, &used, &c);
             must(r != CODEC_BAD && used <= rest.n);
-            must(s.reader.text.len <= limits.line + limits.literals + 2);
+            must(s.reader.text.len <= limits.id_line + limits.literals + 2);
             done += used;
             if (r == CODEC_DONE)
                 event(&s, &c);

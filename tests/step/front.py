@@ -584,5 +584,19 @@ def test_client_syntax(w):
     assert c.cmd(b'ENABLE CONDSTORE')[1].startswith(b'OK')
 
 
+def test_longest_id_before_sign_in(w):
+    user, _, _ = w.person()
+    c = w.client()
+    fields = b' '.join(b'"%-30d" "%s"' % (n, b'v' * 1024) for n in range(30))
+    assert any(line.startswith(b'* ID (') for line in c.ok(b'ID (' + fields + b')'))
+    assert c.cmd(b'ID (' + fields + b' "one" "more")')[1].startswith(b'BAD')
+    c.login(user)
+    c.ok(b'SELECT INBOX')
+    c = w.client()
+    c.send(b'x NOOP ' + b'y' * 5000)
+    assert c.line().startswith(b'x NO [TOOBIG]')
+    assert c.line().startswith(b'* BYE')
+
+
 if __name__ == '__main__':
     sys.exit(run(globals(), World, sys.argv[1:], __doc__))

@@ -309,6 +309,28 @@ static void long_lines(void **state)
     assert_true(c.fatal && c.too_big && c.kind == CMD_ERROR);
     assert_memory_equal(c.tag.p, "a", 1);
     imap_cmd_free(&r);
+    /* ID may be longer, however it is cut, and nothing else may. */
+    struct cmd_limits longer = {.line = 20, .id_line = 100};
+    static const char id[] = "a iD (\"name\" \"value of many letters\")\r\n", other[] = "a IDX (\"name\" \"value of many letters\")\r\n";
+    for (size_t i = 1; i < sizeof(id) - 1; i++) {
+        imap_cmd_init(&r, &longer);
+        assert_int_equal(imap_cmd_next(&r, slice_make(id, i), &used, &c), CODEC_MORE);
+        assert_int_equal(imap_cmd_next(&r, slice_make(id + i, sizeof(id) - 1 - i), &used, &c), CODEC_DONE);
+        assert_int_equal(c.kind, CMD_READY);
+        assert_true(slice_is(c.name, "ID"));
+        imap_cmd_free(&r);
+        imap_cmd_init(&r, &longer);
+        if (imap_cmd_next(&r, slice_make(other, i), &used, &c) == CODEC_MORE)
+            assert_int_equal(imap_cmd_next(&r, slice_make(other + i, sizeof(other) - 1 - i), &used, &c), CODEC_DONE);
+        assert_true(c.kind == CMD_ERROR && c.fatal && c.too_big);
+        imap_cmd_free(&r);
+    }
+    imap_cmd_init(&r, &longer);
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "a ID (", 6);
+    assert_int_equal(imap_cmd_next(&r, slice_make(line, 103), &used, &c), CODEC_DONE);
+    assert_true(c.kind == CMD_ERROR && c.fatal && c.too_big);
+    imap_cmd_free(&r);
     /* A message is not taken before sign-in. */
     struct cmd_limits strict = {.line = 100, .literals = 40, .count = 3};
     imap_cmd_init(&r, &strict);

@@ -29,13 +29,14 @@ struct cmd {
 
 struct cmd_limits {
     size_t line;        /* bytes of one command without literals */
+    size_t id_line;     /* of an ID command where that is more: 30 fields of a kilobyte are lawful (RFC 2971 3.3) */
     size_t literals;    /* bytes of all its small literals together */
     uint64_t message;   /* one APPEND message; 0: literals for APPEND are refused (before sign-in) */
     unsigned count;     /* literals in one command */
     uint64_t nonsync;   /* bytes of one non-synchronising literal (RFC 7888: 4096 with LITERAL-); 0: no limit */
 };
 
-/* Owner: the session. Holds at most limits.line + limits.literals bytes. */
+/* Owner: the session. Holds at most limits.line (or id_line) + limits.literals bytes. */
 struct cmd_reader {
     struct cmd_limits limits;
     struct buf text; /* the command so far; freed between commands */
