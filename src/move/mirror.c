@@ -88,7 +88,7 @@ void mirrors_run(struct accounts *all)
         struct mirror *m = container_of(it, struct mirror, queued);
         if (!pace_account_room(m->account))
             continue;
-        while (!pace_room(all))
+        while (!pace_room_sign_in(all))
             if (pace_rests(all) || !sweep_yield(all, NULL))
                 return;
         list_remove(&m->queued);

@@ -147,7 +147,8 @@ void unit_begin(struct unit *u); /* there is room */
 
 /* ---- pace.c ---- */
 /* Connections to both hosts may be opened now; one that rests is no use to make room at. */
-bool pace_room(const struct accounts *all);
+bool pace_room_copy(const struct accounts *all);
+bool pace_room_sign_in(const struct accounts *all); /* for the first look at an account's folders */
 bool pace_rests(const struct accounts *all);
 bool pace_account_room(const struct account *a);
 bool pace_account_rests(const struct account *a);

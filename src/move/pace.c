@@ -1,7 +1,8 @@
 /*
  * How many connections the copy holds to a host, and what becomes of that when the host says that it is too many.
  *
- * copy.per_host bounds them. A host that answers [THROTTLED], [INUSE] or, at the sign-in, [LIMIT] or BYE is given a rest, each
+ * copy.per_host bounds them. Copies leave the last place free, so that a person who signs in for the first time need not wait until
+ * somebody's large mailbox is through. A host that answers [THROTTLED], [INUSE] or, at the sign-in, [LIMIT] or BYE is given a rest, each
  * time a longer one, and fewer connections; both wear off as copies succeed. Most limits of hosts are a person's own, so
  * the first answer slows down that account alone, and the host as a whole only when another account hears the same
  * soon after. Whoever waits for such a mailbox goes on waiting.
@@ -26,10 +27,12 @@ uint64_t pace_backed_off(uint64_t ms, unsigned times, uint64_t most)
     return ms - ms / 8 + random_below(ms / 4 + 1); /* not all at the same moment */
 }
 
-static bool host_room(const struct accounts *all, const struct pace *p)
+static bool host_room(const struct accounts *all, const struct pace *p, unsigned keep)
 {
     unsigned most = all->env->settings->per_host;
-    return p->open < (p->allowed != 0 && p->allowed < most ? p->allowed : most);
+    if (p->allowed != 0 && p->allowed < most)
+        most = p->allowed;
+    return p->open + (most > keep ? keep : 0) < most;
 }
 
 bool pace_rests(const struct accounts *all)
@@ -38,9 +41,19 @@ bool pace_rests(const struct accounts *all)
     return now < all->old_pace.until_ms || now < all->new_pace.until_ms;
 }
 
-bool pace_room(const struct accounts *all)
+static bool hosts_room(const struct accounts *all, unsigned keep)
 {
-    return !pace_rests(all) && host_room(all, &all->old_pace) && host_room(all, &all->new_pace);
+    return !pace_rests(all) && host_room(all, &all->old_pace, keep) && host_room(all, &all->new_pace, keep);
+}
+
+bool pace_room_copy(const struct accounts *all)
+{
+    return hosts_room(all, 1);
+}
+
+bool pace_room_sign_in(const struct accounts *all)
+{
+    return hosts_room(all, 0);
 }
 
 bool pace_account_rests(const struct account *a)

@@ -183,7 +183,7 @@ void unit_start(struct unit *u)
 
 bool accounts_room(const struct accounts *all)
 {
-    return all->movers < all->env->settings->movers && pace_room(all);
+    return all->movers < all->env->settings->movers && pace_room_copy(all);
 }
 
 bool account_room(const struct account *a)
