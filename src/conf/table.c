@@ -200,6 +200,8 @@ static const struct conf_option table[] = {
         "silence of a host that owes an answer"),
     NUM("copy.dav_wait_seconds", CONF_NUMBER, dav_wait_seconds, "5", 0, 60, R,
         "how long a request waits for the copy of its collection"),
+    NUM("copy.wait", CONF_DURATION, wait_seconds, "5s", 0, 3600, R,
+        "so long a mailbox that is opened is waited for, then it is served from the old host"),
     NUM("copy.progress_seconds", CONF_NUMBER, progress_seconds, "5", 1, 10, R,
         "between two progress lines to a client"),
     NUM("copy.retry_seconds", CONF_NUMBER, retry_seconds, "30", 0, 86400, R,

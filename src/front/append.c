@@ -48,7 +48,7 @@ bool append_run(struct session *s)
     imapc_puts(host(s), " ");
     a->open = true;
     offer(s);
-    command_flight(s, s->target, a->id);
+    unit_pass_seat(&s->dest_seat, &command_flight(s, s->target, a->id)->seat);
     s->errors = 0;
     session_enter(s, S_APPEND);
     return true;
@@ -105,7 +105,7 @@ static void another(struct session *s)
     buf_free(&s->args.text);
     if (s->append.refused) {
         session_done(s); /* refuses this one, too */
-    } else if ((s->offered & CAP_BIT(MULTIAPPEND)) == 0 || strcmp(s->row->name, "APPEND") != 0 ||
+    } else if ((s->offered & imapc_caps(host(s)) & CAP_BIT(MULTIAPPEND)) == 0 || strcmp(s->row->name, "APPEND") != 0 ||
                (s->cmd.binary && !takes_binary(s)) ||
                tr_command("w", &v, s->cmd.args, &s->args) != TR_OK) {
         break_off(s, "append_syntax", "That was no message to append");

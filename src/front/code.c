@@ -132,6 +132,8 @@ static bool code_modified(const struct code_view *v, struct imap_args *a, struct
     /* Those that are known: without the code the client would take all for done. */
     if (v->uid_command)
         return v->view->map != NULL && uidmap_set_to_view(v->view->map, set, out) > 0;
+    if (v->view->seqs != NULL)
+        return seqs_set_to_view(v->view->seqs, set, out) > 0;
     buf_put_slice(out, set);
     return true;
 }

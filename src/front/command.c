@@ -109,13 +109,13 @@ static int host_name(void *arg, struct slice view, struct buf *out)
 {
     struct session *s = arg;
     char sep = account_view_style(s->account).sep, new_sep = account_new_style(s->account).sep;
-    struct unit *u;
+    struct unit *u = account_find(s->account, view);
     if (account_is_others(s->account, view)) {
         buf_put_slice(out, view);
         return 0;
     }
-    if (s->row->run == status_run && (u = account_find(s->account, view)) != NULL &&
-        unit_record(u)->home == HOME_OLD && unit_record(u)->kind == UNIT_MAILBOX) {
+    if (u != NULL && (u == s->dest_seat.unit || (s->row->run == status_run && unit_record(u)->home == HOME_OLD &&
+                                                 unit_record(u)->kind == UNIT_MAILBOX))) {
         buf_puts(out, unit_record(u)->old_name);
         return 0;
     }
@@ -151,7 +151,7 @@ static void command_route(struct session *s)
         return;
     struct slice name = buf_slice(&s->args.view_name[0]);
     struct unit *u = account_find(s->account, name);
-    s->dest = account_is_others(s->account, name) ? HOME_OLD : HOME_NEW;
+    s->dest = account_is_others(s->account, name) || (u != NULL && u == s->dest_seat.unit) ? HOME_OLD : HOME_NEW;
     if (s->row->run == status_run && u != NULL && unit_record(u)->kind == UNIT_MAILBOX)
         s->dest = unit_record(u)->home;
     if ((s->row->flags & CF_AUTH) != 0)
@@ -223,6 +223,7 @@ static bool command_touch(struct session *s)
     if (s->touch == NULL)
         return command_run(s);
     s->awake_ms = session_now(s);
+    timer_stop(&s->turn);
     session_enter(s, S_TOUCH);
     return true;
 }
@@ -252,6 +253,7 @@ static bool command_translate(struct session *s)
                               .root_to_new = quota_root_to_new,
                               .arg = s,
                               .enabled = s->enabled,
+                              .seqs = s->view.seqs,
                               .modseq = unit_modseq(s->unit)};
     bool selected = (s->row->flags & CF_SELECTED) != 0 && (s->row->flags & CF_NEW) == 0;
     s->target = s->dest = selected ? s->side : HOME_NEW;
@@ -270,6 +272,8 @@ static bool command_translate(struct session *s)
     if (s->args.names == 2 && account_is_others(s->account, buf_slice(&s->args.view_name[0])) !=
                                   account_is_others(s->account, buf_slice(&s->args.view_name[1])))
         return has_to_wait(s) || command_refuse(s, "[CANNOT] A mailbox stays with whom it belongs to", NULL);
+    if (s->args.gone)
+        return has_to_wait(s) || command_refuse(s, "[EXPUNGEISSUED] Those messages are gone", NULL);
     command_route(s);
     if (has_to_turn(s))
         return true;
@@ -282,6 +286,8 @@ static bool command_translate(struct session *s)
  * afresh. */
 static bool view_gone(struct session *s)
 {
+    if (s->seat.unit != NULL && unit_record(s->seat.unit)->state == UNIT_DELETED)
+        return true;
     return s->unit != NULL && s->side == HOME_NEW &&
            unit_record(s->unit)->view_uidvalidity != s->view_uidvalidity;
 }
@@ -298,17 +304,38 @@ static const char *complaint(const struct session *s)
     return NULL;
 }
 
+/* Its numbers, if it has any, are not those of messages, and it is none of those during which no message may go. Nor one after
+ * which the mailbox is not selected any more. */
+static bool may_tell_gone(const struct command *row)
+{
+    bool leaves = row->run == select_run || row->done == close_done || row->run == own_logout;
+    return !leaves && (row->grammar == NULL || row->grammar[0] == '\0' || strchr("qsot", row->grammar[0]) == NULL);
+}
+
+void session_tell_gone(struct session *s)
+{
+    seqs_flush(&s->seqs, s->view.vanished, session_out(s));
+    s->view.seqs = NULL;
+}
+
 bool command_begin(struct session *s)
 {
     if (view_gone(s)) {
         session_bye(s, "uidvalidity_changed", "The mailbox was replaced, please connect again");
         return true;
     }
+    if (s->seat.unit != NULL)
+        unit_nudge(s->seat.unit);
     const char *bad = complaint(s);
     if ((bad != NULL || (s->row->flags & CF_BARRIER) != 0) && has_to_wait(s)) {
         if (bad == NULL && (s->row->flags & CF_LOGOUT) != 0 && !timer_running(&s->beat))
             timer_start(&s->beat, LOGOUT_MS);
         return true;
+    }
+    if (bad == NULL && s->seqs.n > 0 && may_tell_gone(s->row)) {
+        if (has_to_wait(s))
+            return true;
+        session_tell_gone(s);
     }
     if (bad == NULL)
         return command_translate(s);
@@ -318,6 +345,8 @@ bool command_begin(struct session *s)
 
 bool state_ready(struct session *s)
 {
+    if (held_called(s))
+        return held_look(s);
     if (s->n_flights >= MAX_FLIGHTS || stream_full(s->client) || s->later.len > MAX_LATER ||
         imapc_full(s->new_) || (s->old != NULL && imapc_full(s->old)) || !command_next(s))
         return false;
@@ -333,6 +362,29 @@ bool state_drain(struct session *s)
     s->hurry = s->row != NULL && (s->row->flags & CF_LOGOUT) != 0 && s->beat.fired;
     if ((s->n_flights > 0 || s->midline) && !s->hurry)
         return false;
+    return held_look(s) || command_begin(s);
+}
+
+static bool waited_enough(struct session *s)
+{
+    uint64_t most = (uint64_t)session_settings(s)->wait_seconds * 1000, waited = unit_awaited_ms(s->touch);
+    if (waited < most && !timer_running(&s->turn))
+        timer_start(&s->turn, most - waited);
+    return waited >= most;
+}
+
+/* The command begins anew, for old. RENAME of INBOX is what new makes of it, and waits. */
+static bool serve_from_old(struct session *s)
+{
+    struct unit *u = s->touch;
+    if ((s->row->flags & CF_TOUCH) == 0 || !unit_sit(u, &s->dest_seat, &s->task))
+        return false;
+    log_event(worker_log(s->env->worker), LOG_DEBUG, "served_from_old", log_s("account", account_name(s->account)),
+              log_n("session", s->id), log_s("mailbox", unit_record(u)->view_name), log_s("command", s->row->name));
+    s->touch = NULL;
+    timer_stop(&s->turn);
+    timer_stop(&s->beat);
+    tr_clear(&s->args);
     return command_begin(s);
 }
 
@@ -345,16 +397,22 @@ bool state_touch(struct session *s)
         session_end(s, "client_closed");
         return true;
     }
+    if (held_look(s))
+        return true;
     switch (unit_touch(s->touch, &s->user, &e)) {
     case STATE_READY:
         timer_stop(&s->beat);
         return command_run(s);
     case STATE_BUSY:
+        if (waited_enough(s) && serve_from_old(s))
+            return true;
         host_keep_awake(s);
         unit_progress(s->touch, &done, &total);
         session_progress(s, s->cmd.tag, done, total, "Moving this mailbox to the new server");
         return false;
     case STATE_FAILED:
+        if (serve_from_old(s))
+            return true;
         break;
     }
     return command_refuse(s, "UNAVAILABLE", &e);
@@ -382,21 +440,28 @@ void command_put_args(struct imapc *c, struct slice text)
     }
 }
 
-struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id)
+struct flight *flight_new(struct session *s, enum unit_home side, uint32_t id, const struct command *row, struct slice tag)
 {
-    struct flight *f = mem_alloc(sizeof(*f) + s->cmd.tag.n + 1);
+    struct flight *f = mem_alloc(sizeof(*f) + tag.n + 1);
     f->side = side;
     f->id = id;
-    f->row = s->row;
+    f->row = row;
+    if (tag.n > 0)
+        memcpy(f->tag, tag.p, tag.n);
+    list_append(&s->flights, &f->node);
+    s->n_flights++;
+    return f;
+}
+
+struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id)
+{
+    struct flight *f = flight_new(s, side, id, s->row, s->cmd.tag);
     f->modseq = s->args.condstore;
     f->append_limit = s->args.append_limit;
-    memcpy(f->tag, s->cmd.tag.p, s->cmd.tag.n);
     if (s->args.names > 0) {
         buf_put_slice(&f->view_name, buf_slice(&s->args.view_name[s->args.names - 1]));
         buf_put_slice(&f->new_name, buf_slice(&s->args.new_name[s->args.names - 1]));
     }
-    list_append(&s->flights, &f->node);
-    s->n_flights++;
     return f;
 }
 
@@ -413,6 +478,8 @@ bool command_forward(struct session *s)
     }
     imapc_end(c);
     struct flight *f = command_flight(s, s->target, id);
+    unit_pass_seat(&s->dest_seat, &f->seat);
+    s->saved = s->saved || s->args.saves;
     s->errors = 0;
     if ((s->row->flags & CF_SEARCH) != 0) {
         s->view.uid_numbers = (s->row->flags & CF_UID) != 0;

@@ -261,7 +261,7 @@ size_t reply_fast(const struct reply_view *v, struct slice in, struct buf *out)
 {
     struct run r = {1, 0, 0};
     size_t used = 0;
-    if (!v->open || v->map == NULL)
+    if (!v->open || v->map == NULL || v->seqs != NULL)
         return 0;
     while (in.n > used) {
         const uint8_t *at = in.p + used;
@@ -287,7 +287,7 @@ size_t reply_fast_numbers(const struct reply *r, const struct reply_view *v, str
     struct line l = {.p = in.p, .end = in.p + in.n};
     const uint8_t *done = in.p;
     uint32_t n;
-    if (r->kind != REPLY_NUMBERS || r->depth != 0 || (v->uid_numbers && v->map == NULL))
+    if (r->kind != REPLY_NUMBERS || r->depth != 0 || (v->uid_numbers ? v->map == NULL : v->seqs != NULL))
         return 0;
     l.out = buf_reserve(out, NUMBERS * (DIGITS + 1));
     uint8_t *from = l.out;

@@ -76,7 +76,7 @@ void host_keep_awake(struct session *s)
     if (session_now(s) - s->awake_ms < KEEP_AWAKE_SECONDS * 1000)
         return;
     s->awake_ms = session_now(s);
-    if (s->unit == NULL)
+    if (s->unit == NULL || s->side == HOME_OLD)
         (void)imapc_command(s->new_, "NOOP");
     else if (s->state == S_TOUCH)
         (void)imapc_command(s->new_, "FETCH 1 (FLAGS)");

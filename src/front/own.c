@@ -214,16 +214,25 @@ bool idle_run(struct session *s)
     return true;
 }
 
+void idle_again(struct session *s)
+{
+    s->idle = IDLE_AGAIN;
+    command_flight(s, s->side, imapc_command(session_host(s, s->side), "IDLE"));
+    session_enter(s, S_IDLE);
+}
+
 void idle_go(struct session *s)
 {
-    if (s->idle != IDLE_ASKED)
-        return;
-    s->idle = IDLE_ON;
-    session_continue(s, "idling");
+    if (s->idle == IDLE_ASKED)
+        session_continue(s, "idling");
+    if (s->idle == IDLE_ASKED || s->idle == IDLE_AGAIN)
+        s->idle = IDLE_ON;
 }
 
 void idle_done(struct session *s, struct flight *f, const struct resp *r)
 {
+    if (s->idle == IDLE_BREAK)
+        return;
     if (s->idle_error != NULL)
         session_tagged(s, slice_str(f->tag), "BAD", s->idle_error);
     else
@@ -234,6 +243,13 @@ bool state_idle(struct session *s)
 {
     struct slice line;
     size_t used = 0;
+    if (s->n_flights == 0 && s->idle == IDLE_BREAK) {
+        if (s->midline)
+            return false;
+        if (!held_look(s)) /* it was called off meanwhile */
+            idle_again(s);
+        return true;
+    }
     if (s->n_flights == 0) {
         session_done(s);
         return true;
@@ -244,6 +260,11 @@ bool state_idle(struct session *s)
     }
     if (s->idle != IDLE_ON)
         return false;
+    if (held_called(s)) {
+        imapc_raw(session_host(s, s->side), SLICE_LIT("DONE\r\n"));
+        s->idle = IDLE_BREAK;
+        return true;
+    }
     switch (imap_line_next(session_input(s), 1024, &line, &used)) {
     case CODEC_MORE:
         if (session_eof(s))

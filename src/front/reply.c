@@ -39,6 +39,11 @@ void reply_put_num(struct buf *out, uint64_t n)
     buf_put(out, digits + i, sizeof(digits) - i);
 }
 
+static uint32_t seq_to_view(const struct reply_view *v, uint32_t n)
+{
+    return v->seqs == NULL ? n : seqs_to_view(v->seqs, n);
+}
+
 static void put_raw(struct buf *out, const struct tok *t)
 {
     if (t->space)
@@ -52,7 +57,9 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
     r->kind = reply_kind_of(in->name);
     r->depth = r->item = 0;
     r->value = r->emitted = r->closed = r->pass = false;
-    r->num = in->num;
+    r->num = r->kind == REPLY_FETCH ? seq_to_view(v, in->num) : in->num;
+    if (v->seqs != NULL && slice_is_nocase(in->name, "EXISTS"))
+        r->num += (uint32_t)v->seqs->n;
     bool account = r->kind == REPLY_LIST || r->kind == REPLY_STATUS || r->kind == REPLY_ENABLED ||
                    r->kind == REPLY_QUOTA || r->kind == REPLY_NAMED;
     bool gathered = account || r->kind == REPLY_ESEARCH;
@@ -65,7 +72,7 @@ static void begin(struct reply *r, const struct reply_view *v, const struct resp
         return;
     buf_put(out, "* ", 2);
     if (in->has_num) {
-        reply_put_num(out, in->num);
+        reply_put_num(out, r->num);
         buf_putc(out, ' ');
     }
     buf_put_slice(out, in->name);
@@ -206,7 +213,7 @@ static void thread_tok(struct reply *r, const struct reply_view *v, const struct
     } else if (t->kind == TOK_ATOM && r->closed) {
         number_modseq(r, v, t, out);
     } else if (t->kind == TOK_ATOM) {
-        n = v->uid_numbers ? to_view(r, v, t) : slice_u32(t->text, &n) == 0 ? n : 0;
+        n = v->uid_numbers ? to_view(r, v, t) : slice_u32(t->text, &n) == 0 ? seq_to_view(v, n) : 0;
     }
     if (n != 0 && t->space)
         buf_putc(out, ' ');
@@ -233,6 +240,8 @@ static void number_tok(struct reply *r, const struct reply_view *v, const struct
         n = to_view(r, v, t);
     else if (slice_u32(t->text, &n) != 0)
         n = 0;
+    else
+        n = seq_to_view(v, n);
     if (n == 0)
         return;
     if (t->space)
@@ -324,8 +333,8 @@ static int esearch_pair(const struct reply_view *v, bool uid, struct slice name,
     if (one || slice_is_nocase(name, "COUNT")) {
         if (slice_u32(value, &n) != 0)
             return E_PROTO;
-        if (one && uid)
-            n = uidmap_to_view(v->map, n);
+        if (one)
+            n = uid ? uidmap_to_view(v->map, n) : seq_to_view(v, n);
         if (!one || n != 0) {
             buf_putc(out, ' ');
             buf_put_slice(out, name);
@@ -338,6 +347,8 @@ static int esearch_pair(const struct reply_view *v, bool uid, struct slice name,
         int rc = 1;
         if (uid)
             rc = uidmap_set_to_view(v->map, value, out);
+        else if (v->seqs != NULL)
+            rc = seqs_set_to_view(v->seqs, value, out);
         else
             buf_put_slice(out, value);
         if (rc <= 0)

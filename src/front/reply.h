@@ -10,6 +10,7 @@
 #define WHERRY_FRONT_REPLY_H
 
 #include <stdbool.h>
+#include "front/seqs.h"
 #include "wherry/imap/resp.h"
 #include "wherry/imap/uidmap.h"
 
@@ -31,6 +32,7 @@ enum reply_kind {
 struct reply_view {
     bool open; /* a mailbox is selected, or just being selected; else its data is dropped */
     const struct uidmap *map; /* of it; NULL while it is not known */
+    const struct seqs *seqs; /* NULL: the client's message numbers are the host's */
     uint64_t modseq_shift;
     bool highest;            /* it may see HIGHESTMODSEQ: CONDSTORE was offered (RFC 7162 3.1.2) */
     bool modseq;             /* and the mod-sequences of messages: it knows what they are */

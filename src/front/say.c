@@ -60,6 +60,8 @@ void session_done(struct session *s)
     s->hurry = false;
     s->name_tries = 0;
     s->touch = NULL;
+    timer_stop(&s->turn);
+    unit_rise(&s->dest_seat);
     s->append = (struct append){.phase = APPEND_OFFER};
     if (s->state != S_END)
         session_enter(s, s->new_ != NULL && s->account != NULL ? S_READY : S_GUEST);

@@ -149,7 +149,8 @@ static enum tr search_key(const struct tr_view *v, struct imap_args *a, struct t
     if (k == NULL) {
         if (!imap_set_valid(t.text) && !tr_is_saved(v, &t))
             return tr_bad(out, "Unknown search key");
-        tr_put(&out->text, &t);
+        if (!tr_put_seqs(v, &t, &out->text))
+            buf_puts(&out->text, t.space ? " NOT ALL" : "NOT ALL");
         return TR_OK;
     }
     if (k->args[0] == 'u')
@@ -202,7 +203,7 @@ static enum tr search_return(const struct tr_view *v, struct imap_args *a, struc
         for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
             ok = ok || (t.kind == TOK_ATOM && slice_is_nocase(t.text, options[i]));
         if (t.kind == TOK_ATOM && slice_is_nocase(t.text, "SAVE"))
-            ok = (v->caps & CAP_BIT(SEARCHRES)) != 0;
+            ok = out->saves = (v->caps & CAP_BIT(SEARCHRES)) != 0;
         if (!ok)
             return tr_bad(out, "Unknown RETURN option");
     }

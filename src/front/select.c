@@ -6,9 +6,14 @@
 #include "config.h"
 #include "front/session.h"
 #include "wherry/imap/caps.h"
+#include <string.h>
 
 void session_deselect(struct session *s)
 {
+    unit_rise(&s->seat);
+    seqs_free(&s->seqs);
+    s->saved = false;
+    s->view.seqs = NULL;
     s->side = HOME_NEW;
     s->unit = NULL;
     s->view_uidvalidity = 0;
@@ -62,7 +67,8 @@ bool select_run(struct session *s)
         buf_puts(&s->held, "* OK [CLOSED] The other mailbox was left\r\n");
     s->side = s->target;
     s->selecting.on = true;
-    s->selecting.unit = s->touch;
+    unit_pass_seat(&s->dest_seat, &s->seat);
+    s->selecting.unit = s->side == HOME_OLD ? s->seat.unit : s->touch;
     s->view.open = true;
     if (s->side == HOME_OLD) {
         s->view.map = &s->identity;
@@ -81,6 +87,7 @@ static int adopt(struct session *s, struct flight *f, struct err *e)
     if (s->selecting.uidvalidity == 0)
         return err_set(e, E_PROTO, SCOPE_UNIT, "The mail server told no UIDVALIDITY");
     if (s->side == HOME_OLD) { /* shown as it is there */
+        s->unit = u; /* one of the account's own, which is copied meanwhile */
         s->view_uidvalidity = s->selecting.uidvalidity;
         return 0;
     }
@@ -151,7 +158,7 @@ void select_done(struct session *s, struct flight *f, const struct resp *r)
         buf_free(&text);
         return;
     }
-    s->read_only = slice_is_nocase(r->code, "READ-ONLY");
+    s->read_only = slice_is_nocase(r->code, "READ-ONLY") || strcmp(f->row->name, "EXAMINE") == 0;
     if (s->selecting.on)
         begin_view(s);
     if (s->view.highest && !s->selecting.modseq_told)

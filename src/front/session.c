@@ -203,6 +203,9 @@ static void session_free(struct session *s)
     timer_stop(&s->clock);
     timer_stop(&s->beat);
     timer_stop(&s->rest);
+    timer_stop(&s->turn);
+    unit_rise(&s->seat);
+    unit_rise(&s->dest_seat);
     store_wait_forget(s->env->store, &s->wait);
     close_upstream(s);
     while (!list_empty(&s->flights))
@@ -216,6 +219,8 @@ static void session_free(struct session *s)
     uidmap_free(&s->identity);
     list_free(&s->list);
     transfer_free(&s->transfer);
+    carry_free(&s->carry);
+    seqs_free(&s->seqs);
     tr_clear(&s->args);
     buf_free(&s->out);
     buf_free(&s->later);
@@ -236,7 +241,7 @@ static void session_abort(struct visitor *v)
 static void look_at_drain(struct session *s)
 {
     bool waiting = s->state == S_READY || s->state == S_GUEST || s->state == S_SASL ||
-                   s->state == S_TOUCH || s->state == S_IDLE || s->state == S_MIRROR ||
+                   s->state == S_TOUCH || s->state == S_IDLE || s->state == S_HELD || s->state == S_MIRROR ||
                    s->state == S_HANDSHAKE || door_delays(&s->door);
     if (s->front->draining && waiting && (s->state != S_READY || s->n_flights == 0))
         session_bye(s, "drain", "The server is going down, please connect again");
@@ -293,6 +298,7 @@ void session_new(struct front *f, struct stream *client, bool implicit_tls)
     timer_init(&s->clock, &s->task);
     timer_init(&s->beat, &s->task);
     timer_init(&s->rest, &s->task);
+    timer_init(&s->turn, &s->task);
     struct cmd_limits none = {.line = 1024, .literals = 0, .message = 0, .count = 0};
     imap_cmd_init(&s->reader, &none);
     session_apply_limits(s);

@@ -13,6 +13,7 @@
 
 #include "front/door.h"
 #include "front/reply.h"
+#include "front/seqs.h"
 #include "front/translate.h"
 #include "front/visitor.h"
 #include "wherry/imap/cmd.h"
@@ -49,6 +50,8 @@ enum {
     X(COMMIT, commit)       /* a change of structure is being recorded */                          \
     X(TRANSFER, transfer)   /* COPY or MOVE between the hosts */                                   \
     X(IDLE, idle)                                                                                  \
+    X(HELD, held)           /* the selected mailbox is about to move: nothing begins */            \
+    X(CARRY, carry)         /* it has: the session is carried over */                              \
     X(END, end)
 
 enum session_state {
@@ -97,6 +100,7 @@ struct flight {
     bool append_limit;   /* STATUS: it asks for APPENDLIMIT */
     bool silent;         /* its end is no news for the client, whatever becomes of its host */
     struct buf view_name, new_name; /* the last mailbox it names */
+    struct unit_seat seat;          /* of that mailbox, where it goes into one on old */
     char tag[];
 };
 
@@ -142,8 +146,15 @@ struct inlet {
     bool gathering;
 };
 
-enum idle_phase { IDLE_ASKED, IDLE_ON, IDLE_OVER };
+enum idle_phase {
+    IDLE_ASKED,
+    IDLE_ON,
+    IDLE_OVER,
+    IDLE_BREAK, /* ended at the host, and not by the client */
+    IDLE_AGAIN  /* begun again there */
+};
 
+struct carry;
 struct lister;
 struct transfer;
 
@@ -166,6 +177,7 @@ struct session {
     struct timer clock; /* bounds on waiting for the client */
     struct timer beat;  /* progress lines, delays */
     struct timer rest;  /* of the connection to old */
+    struct timer turn;  /* a touch has waited for long enough */
     uint64_t active_ms; /* the client sent or took bytes */
     uint64_t seen_in, seen_out;
     unsigned errors; /* bad commands in a row */
@@ -189,6 +201,7 @@ struct session {
     enum unit_home target; /* the host that it goes to */
     enum unit_home dest;   /* the home of the mailbox that it names, else as target */
     struct unit *touch;
+    struct unit_seat dest_seat; /* the mailbox that is named is served from old, until the command is sent */
     uint64_t awake_ms; /* while it waits for a copy: new was last spoken to */
     struct append append;
     struct lister *list;
@@ -209,6 +222,11 @@ struct session {
     bool read_only;
     uint32_t view_uidvalidity;
     struct selecting selecting;
+    struct unit_seat seat;    /* where it is one that is copied meanwhile: see held.c */
+    enum session_state back;  /* from HELD and CARRY */
+    struct carry *carry;
+    struct seqs seqs;         /* messages that the client counts and its host has not; see view.seqs */
+    bool saved;               /* a search saved its result (RFC 5182) */
     struct reply_view view;
     struct uidmap identity; /* the map of what is served from old */
     struct inlet inlets[HOME_NEW + 1];
@@ -275,6 +293,18 @@ void session_bad(struct session *s, const char *text);
 void session_progress(struct session *s, struct slice tag, uint64_t done, uint64_t total,
                       const char *text);
 
+/* ---- held.c: while the selected mailbox moves ---- */
+bool held_called(const struct session *s); /* nothing may begin: the session is to stand still */
+/* At a command boundary it does so now: true. */
+bool held_look(struct session *s);
+void held_go_on(struct session *s);
+
+/* ---- carry.c ---- */
+/* What hosts say meanwhile is no reply for the client. */
+bool carry_takes(struct session *s, enum unit_home side, const struct resp *r);
+bool carry_takes_status(struct session *s, enum unit_home side, const struct resp *r);
+void carry_free(struct carry **c);
+
 /* ---- states: true when progress was made ---- */
 #define X(id, name) bool state_##name(struct session *s);
 SESSION_STATES(X)
@@ -303,6 +333,10 @@ bool command_forward(struct session *s);
 /* NO [code] or text; a SELECT that fails takes the selected mailbox away. e may be NULL. */
 bool command_refuse(struct session *s, const char *text, const struct err *e);
 struct flight *command_flight(struct session *s, enum unit_home side, uint32_t id);
+/* One that is no command of the client's. */
+struct flight *flight_new(struct session *s, enum unit_home side, uint32_t id, const struct command *row, struct slice tag);
+/* Messages that the client still counts, and that are gone, are told; a command is in progress that allows it. */
+void session_tell_gone(struct session *s);
 
 /* ---- upstream.c ---- */
 bool upstream_pump(struct session *s, enum unit_home side);
@@ -332,6 +366,7 @@ bool own_logout(struct session *s);
 bool own_compress(struct session *s);
 bool own_refuse_signed_in(struct session *s);
 bool idle_run(struct session *s);
+void idle_again(struct session *s); /* at the host; the client idles all the time */
 void idle_go(struct session *s);
 void idle_done(struct session *s, struct flight *f, const struct resp *r);
 bool select_run(struct session *s);

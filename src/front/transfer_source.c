@@ -90,7 +90,8 @@ static void pass_flags(struct session *s, const struct fetch *f)
 {
     struct buf *out = session_out(s);
     uint32_t uid = f->uid != 0 ? uidmap_to_view(s->view.map, f->uid) : 0;
-    buf_printf(out, "* %u FETCH (", (unsigned)f->seq);
+    uint32_t seq = s->view.seqs != NULL ? seqs_to_view(s->view.seqs, f->seq) : f->seq;
+    buf_printf(out, "* %u FETCH (", (unsigned)seq);
     if (uid != 0)
         buf_printf(out, "UID %u ", (unsigned)uid);
     if (f->modseq != 0 && s->view.modseq)

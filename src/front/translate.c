@@ -21,7 +21,7 @@ void tr_clear(struct tr_out *out)
     out->names = 0;
     out->error = NULL;
     out->uids = (struct slice){0};
-    out->by_uid = out->nobody = false;
+    out->by_uid = out->nobody = out->gone = out->saves = false;
     out->condstore = false;
     out->append_limit = false;
     buf_free(&out->select.known);
@@ -55,13 +55,28 @@ bool tr_is_saved(const struct tr_view *v, const struct tok *t)
     return t->kind == TOK_ATOM && (v->caps & CAP_BIT(SEARCHRES)) != 0 && slice_is(t->text, "$");
 }
 
+bool tr_put_seqs(const struct tr_view *v, const struct tok *t, struct buf *out)
+{
+    if (v->seqs == NULL || slice_is(t->text, "$")) {
+        tr_put(out, t);
+        return true;
+    }
+    size_t mark = out->len;
+    if (t->space)
+        buf_putc(out, ' ');
+    bool any = seqs_set_to_host(v->seqs, t->text, out) > 0;
+    if (!any)
+        buf_truncate(out, mark);
+    return any;
+}
+
 static enum tr arg_seq(const struct tr_view *v, struct imap_args *a, struct tr_out *out)
 {
     struct tok t;
     if (!imap_args_tok(a, &t) || t.kind != TOK_ATOM ||
         (!imap_set_valid(t.text) && !tr_is_saved(v, &t)))
         return tr_bad(out, "Sequence set expected");
-    tr_put(&out->text, &t);
+    out->gone = !tr_put_seqs(v, &t, &out->text);
     return TR_OK;
 }
 

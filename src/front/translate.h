@@ -26,6 +26,7 @@
 
 #include <stdbool.h>
 #include "front/modseq.h"
+#include "front/seqs.h"
 #include "wherry/imap/lex.h"
 #include "wherry/imap/uidmap.h"
 
@@ -37,6 +38,7 @@ enum tr {
 
 struct tr_view {
     const struct uidmap *map; /* of the selected mailbox; NULL when none is */
+    const struct seqs *seqs;  /* NULL: the client's message numbers are the host's */
     uint64_t caps;            /* what the client was offered, as CAP_BITs */
     int (*name_to_new)(void *arg, struct slice view, struct buf *out); /* 0 or an error */
     void *arg;
@@ -57,6 +59,8 @@ struct tr_out {
     struct buf text;                      /* the arguments for the new host */
     struct buf view_name[2], new_name[2]; /* the mailboxes named, decoded, in order */
     unsigned names;
+    bool gone;   /* of the message numbers, likewise: those messages are no more */
+    bool saves;  /* SEARCH keeps its result (RFC 5182) */
     bool nobody; /* of the set of UIDs the new host has none */
     const char *error; /* static */
     bool by_uid;       /* the messages are named by UIDs, */
@@ -83,6 +87,8 @@ bool tr_select_put(const struct tr_view *v, const struct tr_select *s, uint32_t 
 enum tr tr_status(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 
 /* ---- between translate.c, search.c, params.c and translate_names.c ---- */
+/* A set of message numbers; false: all of them are gone, nothing was put. */
+bool tr_put_seqs(const struct tr_view *v, const struct tok *t, struct buf *out);
 bool tr_is_saved(const struct tr_view *v, const struct tok *t);
 enum tr tr_changed_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);
 enum tr tr_unchanged_since(const struct tr_view *v, struct imap_args *a, struct tr_out *out);

@@ -13,6 +13,7 @@ void upstream_flight_free(struct session *s, struct flight *f)
         s->view.search_tag = slice_str("");
     list_remove(&f->node);
     s->n_flights--;
+    unit_rise(&f->seat);
     buf_free(&f->view_name);
     buf_free(&f->new_name);
     free(f);
@@ -166,6 +167,8 @@ static void on_status(struct session *s, enum unit_home side, const struct resp 
     struct slice name = {0};
     if ((side == HOME_OLD && s->side != side) || r->cond == COND_BYE || r->cond == COND_PREAUTH)
         return; /* the end of the connection is told by IMAPC_FAILED */
+    if (carry_takes_status(s, side, r))
+        return;
     imap_args_init(&a, r->code);
     if (r->code.n > 0 && (!imap_args_atom(&a, &name) || kept_for_select(s, side, name, &a)))
         return;
@@ -253,6 +256,11 @@ static void data_begin(struct session *s, enum unit_home side, const struct resp
 {
     struct inlet *in = &s->inlets[side];
     in->out = s->selecting.on && side == s->side ? &s->held : &s->out;
+    /* The host may tell it now, so what is gone may be told before. */
+    if (s->seqs.n > 0 && side == s->side && (slice_is_nocase(r->name, "EXPUNGE") || slice_is_nocase(r->name, "VANISHED")))
+        session_tell_gone(s);
+    if (s->seqs.n > 0 && side == s->side && slice_is_nocase(r->name, "EXISTS"))
+        s->seqs.total = r->num + (uint32_t)s->seqs.n;
     reply_feed(&in->reply, view_of(s, side), r, in->out);
     enum reply_kind k = in->reply.kind;
     in->gathering = k == REPLY_LIST || k == REPLY_STATUS || k == REPLY_ESEARCH ||
@@ -289,7 +297,7 @@ static bool passed_whole(struct session *s, const struct inlet *in, const struct
 static void on_data(struct session *s, enum unit_home side, const struct resp *r)
 {
     struct inlet *in = &s->inlets[side];
-    if (transfer_takes(s, side, r))
+    if (transfer_takes(s, side, r) || carry_takes(s, side, r))
         return;
     if (r->kind == RESP_BEGIN)
         data_begin(s, side, r);
@@ -346,7 +354,7 @@ static bool pass_plain(struct session *s, enum unit_home side)
 {
     const struct inlet *from = &s->inlets[side];
     if (s->n_flights == 0 || s->selecting.on || !s->view.open || from->gathering ||
-        side != s->side || s->transfer != NULL)
+        side != s->side || s->transfer != NULL || s->carry != NULL)
         return false;
     bool numbers = s->midline && from->reply.kind == REPLY_NUMBERS;
     if (s->midline && !numbers)

@@ -48,6 +48,7 @@ int compare_begin(struct mover *m)
 {
     struct compare *x = &m->compare;
     x->done = false;
+    x->begun = true;
     x->expect = m->old.exists;
     x->expunges = m->old.expunges;
     if (x->next_batch == 0)
@@ -183,10 +184,15 @@ static void on_new(struct mover *m, const struct fetch *f)
     buf_free(&flags);
 }
 
+void compare_news(struct mover *m, const struct conn *c)
+{
+    m->compare.news = m->compare.news || (m->compare.begun && c == &m->old);
+}
+
 void compare_event(struct mover *m, struct conn *c)
 {
     if (c->fetch.uid == 0 || !m->compare.in_chunk)
-        m->compare.news = m->compare.news || c == &m->old; /* of whichever message */
+        compare_news(m, c); /* of whichever message */
     else if (c == &m->old)
         on_old(m, &c->fetch);
     else
@@ -333,7 +339,8 @@ enum { MAX_ROUNDS = 5 };
 bool compare_again(struct mover *m)
 {
     struct compare *x = &m->compare;
-    unsigned rounds = x->rounds + 1;
+    /* While the gate is closed only somebody who goes past us changes anything: that has to come to an end. */
+    unsigned rounds = x->rounds + unit_gate_closed(m->unit);
     if ((!x->news && m->old.expunges == x->expunges) || rounds > MAX_ROUNDS)
         return false;
     compare_free(m);

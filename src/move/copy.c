@@ -12,7 +12,7 @@ void copy_begin(struct mover *m, uint32_t first_seq, uint32_t last_seq)
 {
     struct copy *c = &m->copy;
     memset(c, 0, sizeof(*c));
-    c->ask_seq = first_seq;
+    c->ask_seq = c->first_seq = first_seq;
     c->end_seq = last_seq;
     c->expunges = m->old.expunges;
     /* After a connection was lost in the middle of a group, a message of it may be the reason: begin with few. */
@@ -239,6 +239,8 @@ int copy_old_event(struct mover *m, enum conn_event ev)
     struct copy *c = &m->copy;
     switch (ev) {
     case CONN_FETCH:
+        if (m->old.fetch.seq < c->first_seq)
+            compare_news(m, &m->old);
         if (c->cur->meta_id != 0)
             batch_add(m, c->cur, &m->old.fetch);
         if (c->next != NULL && c->next->meta_id != 0)

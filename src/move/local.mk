@@ -10,6 +10,7 @@ libmove_a_SOURCES = \
 	src/move/flags.h \
 	src/move/foreign.c \
 	src/move/glance.c \
+	src/move/hold.c \
 	src/move/intents.c \
 	src/move/look.c \
 	src/move/match.c \
@@ -23,6 +24,7 @@ libmove_a_SOURCES = \
 	src/move/open.c \
 	src/move/pace.c \
 	src/move/rest.c \
+	src/move/seat.c \
 	src/move/special.c \
 	src/move/special.h \
 	src/move/quiet.c \

@@ -89,6 +89,9 @@ struct unit {
     struct store_unit rec;
     struct mover *mover; /* while it runs */
     struct list queued;
+    struct list seats;   /* struct unit_seat.node: sessions that use it on old */
+    bool gate_closed;    /* nobody sits down any more: its home is about to change */
+    uint64_t awaited_ms; /* somebody waits for the copy since then, 0: nobody did */
     bool in_queue; /* for a copy */
     bool in_looks; /* for a look */
     bool looking;  /* the mover only looks for stragglers */
@@ -144,6 +147,13 @@ bool accounts_room(const struct accounts *all);
 bool account_room(const struct account *a);
 bool accounts_make_room(struct accounts *all); /* for somebody who waits */
 void unit_begin(struct unit *u); /* there is room */
+
+/* ---- seat.c ---- */
+/* Wakes who sits: held at the next command boundary. Open again: they go on. */
+void unit_close_gate(struct unit *u);
+void unit_open_gate(struct unit *u);
+bool unit_is_used(const struct unit *u);
+bool unit_all_held(const struct unit *u);
 
 /* ---- pace.c ---- */
 /* Connections to both hosts may be opened now; one that rests is no use to make room at. */
@@ -229,5 +239,6 @@ int intents_revive(struct unit *u, struct store_batch *b) MUST_USE;
 /* ---- mover.c ---- */
 struct mover *mover_start(struct unit *u);
 void mover_abort(struct mover **m);
+void mover_wake(struct mover *m); /* a seat was held, or is empty */
 
 #endif

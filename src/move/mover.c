@@ -1,7 +1,7 @@
 /*
  * The mover's brain: one phase after the other, from two connections to the switch.
  *
- *   SIGN_IN  OPEN  QUIET  MATCH  SEEK  COPY  NOOP … SEEK  SELECT  COMPARE  TIDY  LAST  SEEK  SWITCH
+ *   SIGN_IN  OPEN  QUIET  MATCH  SEEK  COPY  NOOP … SEEK  SELECT  COMPARE  TIDY  LAST  SEEK  (HOLD  LAST  SEEK)  SWITCH
  *
  * What was committed is enough to go on from after any end; so a lost connection just begins again at SIGN_IN. Rejected: an
  * own path for resuming (the first copy is a resume of nothing).
@@ -40,7 +40,7 @@ void store_barrier(struct mover *m)
 static const char *phase_name(enum mover_phase p)
 {
     static const char *const names[] = {"sign_in", "look", "open",    "quiet", "match", "seek", "copy",   "noop",
-                                        "select",  "compare", "tidy",  "last", "switch", "over"};
+                                        "select",  "compare", "tidy",  "last", "hold", "rest", "switch", "over"};
     return names[p];
 }
 
@@ -81,6 +81,7 @@ struct mover *mover_start(struct unit *u)
     m->began_ms = worker_now_ms(m->env->worker);
     task_init(&m->task, m->env->worker, mover_step);
     timer_init(&m->quiet.timer, &m->task);
+    timer_init(&m->hold.timer, &m->task);
     throttle_seat_init(&m->seat, &m->task);
     m->look = u->looking;
     if (!m->look)
@@ -95,12 +96,18 @@ static void let_go(struct mover *m)
         store_wait_forget(m->env->store, &m->wait);
     memset(&m->wait, 0, sizeof(m->wait));
     timer_stop(&m->quiet.timer);
+    hold_end(m);
     throttle_leave(&m->account->all->throttle, &m->seat);
     copy_free(m);
     match_free(m);
     compare_free(m);
     conn_abort(&m->old);
     conn_abort(&m->new);
+}
+
+void mover_wake(struct mover *m)
+{
+    task_wake(&m->task);
 }
 
 void mover_abort(struct mover **mp)
@@ -208,12 +215,18 @@ static void sought(struct mover *m)
     u->found = settled + rest;
     m->unit->done = settled;
     m->unit->total = u->found;
+    bool work = rest > 0 || !m->tidied;
+    if (m->hold.round_began_ms != 0) {
+        hold_next(m, work);
+        if (!work || m->phase != MV_SEEK)
+            return;
+    }
     if (rest > 0) {
         m->tidied = false;
         copy_begin(m, first, m->old.exists);
         mover_enter(m, MV_COPY);
     } else {
-        mover_enter(m, m->tidied ? MV_SWITCH : MV_SELECT);
+        mover_enter(m, MV_SELECT);
     }
 }
 
@@ -238,6 +251,8 @@ static void enter_noop(struct mover *m, enum mover_phase phase)
 {
     mover_enter(m, phase);
     m->old_due = 1;
+    if (phase == MV_LAST)
+        hold_round(m);
     /* Before the news: what is news later has a higher one. */
     if (phase == MV_LAST && conn_ask_modseq(&m->old, m->unit->rec.old_name))
         m->old_due++;
@@ -249,6 +264,8 @@ static void enter_noop(struct mover *m, enum mover_phase phase)
 
 static void enter_select(struct mover *m)
 {
+    if (m->hold.round_began_ms == 0)
+        m->hold.round_began_ms = worker_now_ms(m->env->worker);
     if (m->selected)
         return;
     m->selected = true;
@@ -326,9 +343,15 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
     case MV_SEEK:
         if (ev == CONN_FETCH && old && c->fetch.seq == m->seek_mid && c->fetch.uid != 0)
             m->seek_uid = c->fetch.uid;
+        else if (ev == CONN_FETCH)
+            compare_news(m, c);
         return 0;
     case MV_COPY:
         return old ? copy_old_event(m, ev) : copy_new_event(m, ev);
+    case MV_HOLD:
+    case MV_REST:
+    case MV_NOOP:
+    case MV_SELECT:
     case MV_COMPARE:
     case MV_LAST:
         if (ev == CONN_LINE)
@@ -467,6 +490,11 @@ static int advance_idle(struct mover *m)
             m->tidied = false;
         enter_seek(m);
         return 0;
+    case MV_HOLD:
+    case MV_REST:
+        if (hold_over(m))
+            enter_noop(m, MV_LAST);
+        return 0;
     default:
         return 0;
     }
@@ -486,7 +514,7 @@ static int advance(struct mover *m, bool *moved)
     } else {
         r = advance_idle(m);
     }
-    bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY || quiet_waits(m);
+    bool waits = m->phase == MV_SIGN_IN || m->phase == MV_COPY || quiet_waits(m) || hold_waits(m);
     if (m->phase == MV_OVER)
         return 0;
     *moved = m->phase != before || (!waits && m->old_due + m->new_due == 0 && !m->wait.pending);

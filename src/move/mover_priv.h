@@ -22,6 +22,8 @@ enum mover_phase {
     MV_COMPARE, /* flags, what vanished, what is foreign */
     MV_TIDY,    /* stores, expunges, foreign messages to the end */
     MV_LAST,    /* once more: has anything arrived? */
+    MV_HOLD,    /* until those who use the mailbox on old stand still, see hold.c */
+    MV_REST,    /* they did not: they go on for a while */
     MV_SWITCH,  /* the transaction */
     MV_OVER
 };
@@ -65,6 +67,7 @@ struct batch {
 struct copy {
     struct batch *cur, *next;
     uint32_t ask_seq, end_seq; /* not requested yet: ask_seq..end_seq */
+    uint32_t first_seq;
     uint32_t expunges;         /* of the old connection when the range began */
     /* the body that is coming in */
     struct copy_msg *msg; /* NULL: it is dropped */
@@ -141,6 +144,7 @@ struct compare {
     struct store_batch *records; /* digests of flags, to be written when new has taken the flags */
     bool refused;                /* it did not take some */
     bool in_chunk, done;
+    bool begun;                  /* some of it was compared: what changes from here on is news */
     struct set_writer foreign_w, gone_w;
     struct buf foreign, gone;    /* sets of new UIDs */
     struct late_msg *late;
@@ -197,6 +201,13 @@ struct mover {
     struct match match;
     struct compare compare;
     struct throttle_seat seat;
+    struct {
+        struct timer timer;
+        uint64_t closed_ms; /* the gate was closed */
+        uint64_t round_ms;  /* how long the last round took, from one LAST to the next; 0: there was none yet */
+        uint64_t round_began_ms;
+        unsigned tries, rounds;
+    } hold;
     uint64_t began_ms;
     uint64_t moved, bytes; /* by this mover */
 };
@@ -241,6 +252,14 @@ int look_match(struct mover *m, struct look_found *f) MUST_USE;
 int quiet_begin(struct mover *m, bool *needed) MUST_USE;
 bool quiet_waits(const struct mover *m);
 bool quiet_over(struct mover *m); /* when no reply is due; false: looks again, now or later */
+
+/* hold.c: the way from the rounds of the delta to the switch */
+void hold_round(struct mover *m);          /* LAST begins */
+void hold_begin(struct mover *m);
+void hold_next(struct mover *m, bool work); /* SEEK is over: is there anything left to do? Enters HOLD, SWITCH, or nothing */
+bool hold_waits(const struct mover *m);
+bool hold_over(struct mover *m);           /* HOLD or REST is; false: looks again, now or later */
+void hold_end(struct mover *m);
 
 /* switch.c: hands in the transaction; it is on disk */
 int switch_begin(struct mover *m) MUST_USE;
@@ -308,6 +327,7 @@ void match_free(struct mover *m);
 /* compare.c, tidy.c */
 int compare_begin(struct mover *m) MUST_USE;
 void compare_event(struct mover *m, struct conn *c);
+void compare_news(struct mover *m, const struct conn *c); /* flags of a message that was not asked about */
 int compare_advance(struct mover *m) MUST_USE; /* when no reply is due; m->compare.done when all chunks are compared */
 /* Writes what is in compare.records; when no reply is due. */
 void compare_record(struct mover *m);

@@ -110,6 +110,7 @@ struct unit *unit_new(struct account *a, enum unit_kind kind, enum unit_state st
 {
     struct unit *u = mem_alloc(sizeof(*u));
     u->account = a;
+    list_init(&u->seats);
     uidmap_init(&u->map);
     u->rec.account = a->rec.id;
     u->rec.id = a->rec.next_unit++;
@@ -132,6 +133,7 @@ struct unit *unit_from_record(struct account *a, struct store_unit *rec)
         return NULL;
     struct unit *u = mem_alloc(sizeof(*u));
     u->account = a;
+    list_init(&u->seats);
     uidmap_init(&u->map);
     u->rec = *rec;
     unit_settle_state(&u->rec);
@@ -235,6 +237,7 @@ void accounts_run_queue(struct accounts *all)
 
 void unit_stop(struct unit *u)
 {
+    u->awaited_ms = 0;
     if (u->in_queue || u->in_looks) {
         list_remove(&u->queued);
         u->in_queue = u->in_looks = false;
@@ -255,6 +258,7 @@ void unit_stop(struct unit *u)
 static void end_waiting(struct unit *u, bool failed)
 {
     struct list *it;
+    u->awaited_ms = 0;
     list_for_each(it, &u->account->users)
     {
         struct account_user *user = container_of(it, struct account_user, node);
@@ -338,7 +342,21 @@ enum readiness unit_touch(struct unit *u, struct account_user *user, struct err 
     }
     sweep_joined(u);
     user->waiting = u;
+    if (u->awaited_ms == 0)
+        u->awaited_ms = worker_now_ms(u->account->all->env->worker);
     return STATE_BUSY;
+}
+
+uint64_t unit_awaited_ms(const struct unit *u)
+{
+    return u->awaited_ms == 0 ? 0 : worker_now_ms(u->account->all->env->worker) - u->awaited_ms;
+}
+
+void unit_nudge(struct unit *u)
+{
+    if (u->rec.home == HOME_OLD && u->rec.state == UNIT_UNTOUCHED && u->rec.new_name[0] != '\0' && u->mover == NULL &&
+        !u->in_queue && rest_until_ms(u) == 0)
+        unit_start(u);
 }
 
 /* ---- maps ---- */

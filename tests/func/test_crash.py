@@ -120,7 +120,7 @@ def finish(w, d, user, seconds=60):
     def once():
         try:
             with d.connect(user) as c:
-                return c.cmd(b'SELECT INBOX').ok
+                return c.cmd(b'SELECT INBOX').ok and state(d, user) == 'moved'
         except (OSError, EOFError):
             return False
         except Exception:

@@ -63,6 +63,10 @@ def test_refused_keyword(w):
     assert totals(d.ctl_json('status')) == (11, 11, 0, 0)
 
 
+def unit_state(d, user):
+    return [m['state'] for m in d.ctl_json('account', user)['mailboxes'] if m['name'] == 'INBOX'][0]
+
+
 def test_quota_stops_the_mailbox(w):
     """A full quota is no reason to leave messages behind: the mailbox stays on old and moves later."""
     old = w.dovecot('.')
@@ -77,7 +81,8 @@ def test_quota_stops_the_mailbox(w):
     d = w.wherryd(old, new, more={'copy': 'retry_seconds = 1\n'})
     with d.connect(user) as c:
         r = c.cmd(b'SELECT INBOX')
-        assert r.status == b'NO', r
+        assert r.ok, r  # the old host serves it
+        assert unit_state(d, user) == 'untouched'
         c.ok(b'NOOP')
     assert not left_uids(d), left_uids(d)
     reasons = [m.get('reason', '') for m in d.ctl_json('account', user)['mailboxes']]
@@ -90,7 +95,7 @@ def test_quota_stops_the_mailbox(w):
 
     def moved():
         with d.connect(user) as c:
-            return c.cmd(b'SELECT INBOX').ok
+            return c.cmd(b'SELECT INBOX').ok and unit_state(d, user) == 'moved'
     until(moved, 30, 'the mailbox to move once there is room')
     with d.connect(user) as c:
         after = snapshot.mailbox(c, b'INBOX')

@@ -4,7 +4,7 @@ import base64
 import re
 import threading
 
-from peers import Gone, Host, Scripted, Served, Wire, literal
+from peers import WAIT, Gone, Host, Scripted, Served, Wire, literal
 
 DATE = b'"05-Mar-2020 10:%02d:%02d +0000"'
 
@@ -71,7 +71,7 @@ class MailHost(Host):
 
 
 class MailServed(Served):
-    box, name = None, None
+    box, name, saved = None, None, ()
 
     def known(self, text):
         # a master user's name is not looked at: authzid or authcid, whichever names the person
@@ -130,6 +130,7 @@ class MailServed(Served):
             return b'NO [NONEXISTENT] no such mailbox'
         self.view = list(self.box.messages)  # numbers stay until the client is told
         self.told = len(self.view)
+        self.flags = {m: m.flags for m in self.view}  # as it was told
         self.send(b'* FLAGS (\\Seen)\r\n* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %d] .\r\n* OK [UIDNEXT %d] .\r\n'
                   % (self.told, self.box.validity, self.box.next))
         return b''
@@ -158,12 +159,17 @@ class MailServed(Served):
         if len(self.view) != len(self.box.messages):
             self.view = list(self.box.messages)
             self.send(b'* %d EXISTS\r\n' % len(self.view))
+        for n, m in enumerate(self.view, 1):
+            if self.flags.setdefault(m, m.flags) != m.flags:
+                self.flags[m] = m.flags
+                self.send(b'* %d FETCH (FLAGS (%s))\r\n' % (n, m.flags))
 
     def one(self, seq, m, items, by_uid):
         out = []
         if by_uid or re.search(rb'\bUID\b', items):
             out.append(b'UID %d' % m.uid)
         if b'FLAGS' in items:
+            self.flags[m] = m.flags
             out.append(b'FLAGS (%s)' % m.flags)
         if b'INTERNALDATE' in items:
             out.append(b'INTERNALDATE ' + m.date)
@@ -195,6 +201,61 @@ class MailServed(Served):
     def mail_uid_fetch(self, tag, text):
         return self.fetch(text[10:], True)
 
+    def matching(self, words):
+        """Numbers of what is there of ALL, $, a set, UID set, NOT ALL; all at once have to fit."""
+        left = [(n, m) for n, m in enumerate(self.view, 1) if m in self.box.messages]
+        top = self.view[-1].uid if self.view else 0
+        while words:
+            word = words.pop(0).upper()
+            if word == b'NOT':
+                words.pop(0)
+                left = []
+            elif word == b'UID':
+                inside = ranges(words.pop(0), top)
+                left = [(n, m) for n, m in left if inside(m.uid)]
+            elif word == b'$':
+                left = [(n, m) for n, m in left if m in self.saved]
+            elif word != b'ALL':
+                inside = ranges(word, len(self.view))
+                left = [(n, m) for n, m in left if inside(n)]
+        return left
+
+    def search(self, text, by_uid):
+        if self.box is None:
+            return b'BAD nothing is selected'
+        found = self.matching(re.sub(rb'^RETURN \([^)]*\) ', b'', text).split(b' '))
+        if text.startswith(b'RETURN (SAVE)'):
+            self.saved = [m for _, m in found]
+        else:
+            self.send(b'* SEARCH' + b''.join(b' %d' % (m.uid if by_uid else n) for n, m in found) + b'\r\n')
+        if by_uid:
+            self.catch_up()
+        return b''
+
+    def mail_search(self, tag, text):
+        return self.search(text[7:], False)
+
+    def mail_uid_search(self, tag, text):
+        return self.search(text[11:], True)
+
+    def mail_idle(self, tag, text):
+        """Told of what happens as long as it lasts."""
+        self.script.lock.release()
+        try:
+            self.send(b'+ idling\r\n')
+            self.wire.sock.settimeout(0.02)
+            while True:
+                try:
+                    line = self.wire.line()
+                    break
+                except TimeoutError:
+                    with self.script.lock:
+                        self.catch_up()
+        finally:
+            self.wire.sock.settimeout(WAIT)
+            self.script.lock.acquire()
+        return b'' if line.upper() == b'DONE' else b'BAD DONE was expected'
+
     def mail_append(self, tag, text):
         name = re.match(rb'APPEND ("(?:[^"\\]|\\.)*"|\S+)', text, re.I)
         box = self.script.mail.get(self.named(name.group(1)))
@@ -216,6 +277,21 @@ class MailServed(Served):
         inside = ranges(numbers, self.box.messages[-1].uid if self.box.messages else 0)
         return [m for m in self.box.messages if inside(m.uid)]
 
+    def mail_store(self, tag, text):
+        numbers, rest = text[6:].split(b' ', 1)
+        inside = ranges(numbers, len(self.view))
+        uids = [b'%d' % m.uid for n, m in enumerate(self.view, 1) if inside(n)]
+        done = self.mail_uid_store(tag, b'UID STORE ' + b','.join(uids) + b' ' + rest)
+        for n, m in enumerate(self.view, 1):
+            if inside(n) and b'SILENT' not in rest.upper():
+                self.send(b'* %d FETCH (FLAGS (%s))\r\n' % (n, m.flags))
+        return done
+
+    def mail_expunge(self, tag, text):
+        self.box.messages[:] = [m for m in self.box.messages if b'\\Deleted' not in m.flags]
+        self.catch_up()
+        return b''
+
     def mail_uid_store(self, tag, text):
         m = re.match(rb'UID STORE (\S+) ([+-]?)FLAGS(?:\.SILENT)? \(([^)]*)\)', text, re.I)
         for x in self.picked(m.group(1)):
@@ -224,7 +300,7 @@ class MailServed(Served):
                 said = [f for f in have if f not in said]
             elif m.group(2) == b'+':
                 said = have + [f for f in said if f not in have]
-            x.flags = b' '.join(said)
+            x.flags = self.flags[x] = b' '.join(said)
         return b''
 
     def mail_uid_expunge(self, tag, text):

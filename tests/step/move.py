@@ -21,8 +21,8 @@ from runner import run  # noqa: E402
 
 MULTI = NEW + b' MULTIAPPEND'
 SEEDS = int(os.environ.get('STORM_SEEDS', '8'))
-# What the old host may ever be asked.
-ALLOWED = re.compile(rb'(AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|LSUB|EXAMINE|STATUS|NOOP|FETCH|UID FETCH|CHECK)\b',
+# What the old host may ever be asked; SELECT by a session that it serves since a copy failed.
+ALLOWED = re.compile(rb'(SELECT|AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|LSUB|EXAMINE|STATUS|NOOP|FETCH|UID FETCH|CHECK)\b',
                      re.I)
 
 
@@ -52,10 +52,13 @@ def person(w, count=25):
 
 
 def select(w, user, ok=True):  # None: either, since the copy began at the sign-in already
+    """Whether it is moved then, else why not: the old host serves it."""
     with w.client(user) as c:
         lines, reply = c.cmd(b'SELECT INBOX')
-    assert ok is None or reply.startswith(b'OK') == ok, reply
-    return reply
+    assert reply.startswith(b'OK'), reply
+    u = w.unit(user)
+    assert ok is None or (u['state'] == 'moved') == ok, u
+    return b'OK' if u['state'] == 'moved' else b'NO [UNAVAILABLE] ' + u['reason'].encode()
 
 
 def until_moved(w, user, seconds=20):
@@ -64,7 +67,7 @@ def until_moved(w, user, seconds=20):
         try:
             with w.client() as c:
                 if c.cmd(b'LOGIN %s pw' % user.encode())[1].startswith(b'OK') and \
-                        c.cmd(b'SELECT INBOX')[1].startswith(b'OK'):
+                        c.cmd(b'SELECT INBOX')[1].startswith(b'OK') and w.unit(user)['state'] == 'moved':
                     return
         except Gone:
             pass  # the session's own connection to a host was hit

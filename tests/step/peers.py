@@ -107,6 +107,7 @@ class Scripted:
 
     def __init__(self, boxes):
         self.boxes, self.rules, self.seen = list(boxes), [], []
+        self.conns = []  # that signed in, in the order of their last command
         self.lost = 0  # connections that ended in the middle of a command
         self.cut = None  # a connection ends after so many bytes of answers
 
@@ -181,6 +182,7 @@ class Served:
             if tag is None:
                 continue
             self.script.seen.append(text)
+            self.script.conns = [x for x in self.script.conns if x is not self] + [self]
             rule = self.find(text)
             if rule is not None:
                 self.answer(tag, text, rule[1])

@@ -77,7 +77,8 @@ tests_unit_test_throttle_LDADD = libmove.a $(NET_UNIT_LDADD)
 tests_unit_test_sweep_SOURCES = tests/unit/test_sweep.c tests/unit/unit.h
 tests_unit_test_sweep_LDADD = libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libdav.a libbase.a $(UV_LIBS) \
 	$(OPENSSL_LIBS) $(LMDB_LIBS) $(ZLIB_LIBS) $(CURL_LIBS) $(XML_LIBS) $(ICAL_LIBS) $(CMOCKA_LIBS)
-FRONT_UNIT_TESTS = tests/unit/test_translate tests/unit/test_reply tests/unit/test_caps
+FRONT_UNIT_TESTS = tests/unit/test_translate tests/unit/test_reply tests/unit/test_caps \
+	tests/unit/test_seqs
 FRONT_UNIT_LDADD = libfront.a libimap.a libbase.a $(CMOCKA_LIBS)
 check_PROGRAMS += $(FRONT_UNIT_TESTS)
 TESTS += $(FRONT_UNIT_TESTS)
@@ -85,6 +86,8 @@ tests_unit_test_translate_SOURCES = tests/unit/test_translate.c tests/unit/unit.
 tests_unit_test_translate_LDADD = $(FRONT_UNIT_LDADD)
 tests_unit_test_reply_SOURCES = tests/unit/test_reply.c tests/unit/unit.h
 tests_unit_test_reply_LDADD = $(FRONT_UNIT_LDADD)
+tests_unit_test_seqs_SOURCES = tests/unit/test_seqs.c tests/unit/unit.h
+tests_unit_test_seqs_LDADD = $(FRONT_UNIT_LDADD)
 tests_unit_test_caps_SOURCES = tests/unit/test_caps.c tests/unit/unit.h
 tests_unit_test_caps_CPPFLAGS = $(AM_CPPFLAGS) -DMAN_DIR=\"$(abs_top_srcdir)/man\"
 tests_unit_test_caps_LDADD = $(FRONT_UNIT_LDADD)

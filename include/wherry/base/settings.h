@@ -102,6 +102,7 @@ struct settings {
     char **special_use;         /* NULL-terminated, "use=name" before the built-in names; NULL: none */
     unsigned host_timeout_seconds; /* no byte from a host while an answer is due */
     unsigned dav_wait_seconds;  /* how long a request waits for the copy of its collection */
+    unsigned wait_seconds;      /* a session waits that long for a copy, then the old host serves it */
     unsigned progress_seconds;  /* between two "* OK [INPROGRESS]" */
     unsigned settle_seconds; /* the new host's mailbox must have been still so long before a broken copy goes on */
     unsigned retry_seconds;     /* a failed copy rests at least that long before the next touch tries again */

@@ -108,6 +108,27 @@ void account_renamed(struct account *a, struct slice from_view, struct slice to_
  * again then. FAILED: *e says why (the copy rests, see retry_seconds), nothing was lost.
  */
 enum readiness unit_touch(struct unit *u, struct account_user *user, struct err *e);
+/* How long somebody has waited for the copy that is going on or queued; 0 where none is. */
+uint64_t unit_awaited_ms(const struct unit *u);
+/* Somebody works on old in it: a copy begins where none is going on and none failed lately. */
+void unit_nudge(struct unit *u);
+
+/*
+ * A mailbox at home on old that a session uses there, see seat.c: one for what it has selected, one for each command on its
+ * way into it. Embedded in the session; task is woken when the gate is closed or opened again and when the home changed.
+ */
+struct unit_seat {
+    struct list node;
+    struct unit *unit; /* NULL: nobody sits */
+    struct task *task;
+    bool held; /* its session begins nothing until the gate is open again, or the home is new */
+};
+/* False: the home is not old, or is about to change. Whoever sat on the seat rises first. */
+bool unit_sit(struct unit *u, struct unit_seat *seat, struct task *task);
+void unit_rise(struct unit_seat *seat);
+void unit_pass_seat(struct unit_seat *from, struct unit_seat *to); /* `to` is emptied first */
+void unit_hold_seat(struct unit_seat *seat, bool held);
+bool unit_gate_closed(const struct unit *u);
 void unit_progress(const struct unit *u, uint64_t *done, uint64_t *total);
 /*
  * Have a look, in the background, at what reached the old mailbox of a moved unit since, and bring it over: nothing happens when

@@ -67,7 +67,8 @@ class Wherryd:
         text += section('log', 'format = "%s"\nlevel = "%s"\n' % (log_format, level))
         copy = more.get('copy', '')
         text += section('copy', ('' if 'settle' in copy else 'settle_seconds = 1\n') +
-                        ('' if 'sweep' in copy else 'sweep = no\n'))
+                        ('' if 'sweep' in copy else 'sweep = no\n') +
+                        ('' if 'wait' in copy else 'wait = 10m\n'))
         for name in list(more):
             text += section(name, '') if name else more.pop(name)
         self.conf = place.write(self.dir + '/wherryd.conf', text)

@@ -1,0 +1,80 @@
+/* See uidlist.h. */
+#include "config.h"
+#include "front/uidlist.h"
+#include "wherry/base/mem.h"
+#include <stdlib.h>
+
+void uidlist_free(struct uidlist *l)
+{
+    free(l->v);
+    *l = (struct uidlist){.n = 0};
+}
+
+static bool push(struct uidlist *l, uint32_t lo, uint32_t hi)
+{
+    if (l->n == UIDLIST_MOST)
+        return false;
+    if (l->n == l->cap) {
+        l->cap = l->cap == 0 ? 16 : 2 * l->cap;
+        l->v = mem_grow(l->v, l->cap, sizeof(*l->v));
+    }
+    l->v[l->n++] = (struct uid_range){lo, hi};
+    return true;
+}
+
+bool uidlist_add(struct uidlist *l, uint32_t uid)
+{
+    struct uid_range *last = l->n > 0 ? &l->v[l->n - 1] : NULL;
+    if (last != NULL && last->hi < UINT32_MAX && uid == last->hi + 1) {
+        last->hi = uid;
+        return true;
+    }
+    l->mixed = l->mixed || (last != NULL && uid <= last->hi);
+    return push(l, uid, uid);
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const struct uid_range *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+void uidlist_sort(struct uidlist *l)
+{
+    size_t kept = 0;
+    if (!l->mixed)
+        return;
+    qsort(l->v, l->n, sizeof(*l->v), by_first);
+    for (size_t i = 1; i < l->n; i++) {
+        struct uid_range *last = &l->v[kept];
+        if (l->v[i].lo <= last->hi || (last->hi < UINT32_MAX && l->v[i].lo == last->hi + 1)) {
+            if (l->v[i].hi > last->hi)
+                last->hi = l->v[i].hi;
+        } else {
+            l->v[++kept] = l->v[i];
+        }
+    }
+    l->n = kept + 1;
+    l->mixed = false;
+}
+
+uint64_t uidlist_count(const struct uidlist *l)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += (uint64_t)(l->v[i].hi - l->v[i].lo) + 1;
+    return n;
+}
+
+struct uidlist_at uidlist_first(const struct uidlist *l)
+{
+    return (struct uidlist_at){.l = l, .uid = l->n > 0 ? l->v[0].lo : 0};
+}
+
+void uidlist_next(struct uidlist_at *at)
+{
+    if (at->uid < at->l->v[at->i].hi)
+        at->uid++;
+    else
+        at->uid = ++at->i < at->l->n ? at->l->v[at->i].lo : 0;
+}
