@@ -41,6 +41,7 @@ void compare_free(struct mover *m)
     free(x->late);
     free(x->left.uids);
     spool_free(&x->spool);
+    resend_free(&x->resend);
     memset(x, 0, sizeof(*x));
 }
 

@@ -1,6 +1,6 @@
 /*
- * Foreign messages, those of the new host's own, are carried behind the migrated ones: by MOVE, or else by COPY and EXPUNGE,
- * between which this may come to an end. So what is to be copied is recorded first, and afterwards those that have a copy
+ * Foreign messages, those of the new host's own, are carried behind the migrated ones: by MOVE, else by COPY or (resend.c) APPEND,
+ * and EXPUNGE, between which this may come to an end. So what is to be copied is recorded first, and afterwards those that have a copy
  * (by the same date, Message-ID or size) among what stands behind the migrated ones are only expunged. The copy that stands
  * at the end stays, since it is in its place. Rejected: to expunge the copies (they may be read already).
  */
@@ -9,9 +9,9 @@
 
 enum { MAX_RECORDS = 100000, RECORD_MESSAGES = 1000 };
 
-static bool may_move(const struct mover *m)
+bool foreign_by_move(const struct mover *m)
 {
-    return (imapc_caps(m->new.imap) & CAP_BIT(MOVE)) != 0;
+    return !m->no_move && (imapc_caps(m->new.imap) & CAP_BIT(MOVE)) != 0;
 }
 
 /* ---- the record ---- */
@@ -31,7 +31,7 @@ int foreign_record(struct mover *m)
     struct intent_msg msgs[RECORD_MESSAGES];
     struct store_intent i = {.account = m->unit->rec.account, .unit = m->unit->rec.id, .state = INTENT_FOREIGN, .msgs = msgs};
     uint32_t lo, hi;
-    if (may_move(m))
+    if (foreign_by_move(m))
         return 0;
     if (!m->can_expunge) /* or each attempt would leave another copy */
         return mover_fail(m, E_NOTSUP, SCOPE_UNIT, "the new host cannot expunge single messages (no UIDPLUS)");
@@ -199,7 +199,7 @@ int foreign_settle(struct mover *m, struct buf *copied)
 void foreign_carry(struct mover *m)
 {
     struct compare *x = &m->compare;
-    bool move = may_move(m);
+    bool move = foreign_by_move(m);
     imapc_begin(m->new.imap);
     imapc_printf(m->new.imap, "UID %s %s ", move ? "MOVE" : "COPY", buf_cstr(&x->foreign));
     imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
@@ -207,6 +207,4 @@ void foreign_carry(struct mover *m)
     m->new_due++;
     log_event(worker_log(m->env->worker), LOG_INFO, "foreign_carried", log_s("account", m->account->rec.name),
               log_s("unit", m->unit->rec.view_name));
-    if (move)
-        buf_clear(&x->foreign);
 }

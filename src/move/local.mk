@@ -23,6 +23,7 @@ libmove_a_SOURCES = \
 	src/move/names.c \
 	src/move/open.c \
 	src/move/pace.c \
+	src/move/resend.c \
 	src/move/rest.c \
 	src/move/seat.c \
 	src/move/special.c \

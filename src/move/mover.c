@@ -508,7 +508,7 @@ static int advance(struct mover *m, bool *moved)
     if (m->phase == MV_COPY) {
         r = advance_copy(m);
     } else if (m->old_due + m->new_due > 0 || m->wait.pending) {
-        return 0;
+        return m->phase == MV_TIDY ? tidy_pump(m) : 0;
     } else if (m->wait.id != 0 && m->wait.result != 0) {
         return mover_store_failed(m, m->wait.result);
     } else {

@@ -133,6 +133,8 @@ struct late_msg {
     bool was_moved; /* recorded as moved, then found missing on new; else it was counted as vanished */
 };
 
+struct resend;
+
 struct compare {
     uint32_t next_batch;         /* first intent of the next chunk */
     uint32_t old_high, new_high; /* compared so far */
@@ -163,6 +165,7 @@ struct compare {
     struct left_list left;
     int tidy_step;
     struct spool *spool;
+    struct resend *resend;
 };
 
 struct mover {
@@ -188,6 +191,7 @@ struct mover {
     bool untold;     /* the new host keeps APPENDUID to itself, in spite of UIDPLUS */
     bool doubted;    /* the new host did not list what it stored, and was asked again */
     bool serial;     /* the old host sends bodies out of order: ask for one at a time */
+    bool no_move, no_copy; /* the new host refuses it within this mailbox */
     struct {
         struct timer timer;
         uint64_t began_ms, since_ms;
@@ -301,6 +305,8 @@ int spool_open(struct mover *m, struct spool *s, uint32_t old_uid) MUST_USE;
 /* CONN_BYTES and CONN_BODY_END of the old host; durable after the latter. */
 int spool_event(struct mover *m, struct spool *s, enum conn_event ev) MUST_USE;
 bool spool_complete(const struct spool *s);
+/* A file there without a name, for bytes that rest a moment; the caller closes it. */
+int spool_scratch(struct mover *m, int *fd) MUST_USE;
 /* Records it as left behind; the counters of the unit follow. */
 void spool_record(struct mover *m, struct spool *s, uint32_t old_uid, int64_t when, const char *flags,
                   const char *reason);
@@ -339,6 +345,7 @@ bool compare_is_listing(const struct mover *m, const struct conn *c);
 bool compare_again(struct mover *m);
 int tidy_event(struct mover *m, struct conn *c, enum conn_event ev) MUST_USE;
 int tidy_refused(struct mover *m, struct conn *c) MUST_USE;
+int tidy_pump(struct mover *m) MUST_USE; /* while a reply is due */
 int tidy_advance(struct mover *m) MUST_USE; /* likewise; m->tidied when nothing is left to do */
 void compare_free(struct mover *m);
 
@@ -348,8 +355,18 @@ int foreign_ask(struct mover *m) MUST_USE;
 /* The reply is there: splits off those that have a copy. */
 int foreign_settle(struct mover *m, struct buf *copied) MUST_USE;
 int foreign_record(struct mover *m) MUST_USE; /* that they are about to be copied */
+bool foreign_by_move(const struct mover *m);
 void foreign_carry(struct mover *m);
 int foreign_forget(struct mover *m) MUST_USE; /* the record */
+
+/* resend.c: the same messages where the host copies nothing within a mailbox */
+struct resend *resend_new(struct mover *m);
+void resend_free(struct resend **r);
+int resend_event(struct mover *m, struct resend *r, enum conn_event ev) MUST_USE; /* of new */
+/* Sends on while a reply is due. */
+int resend_pump(struct mover *m, struct resend *r) MUST_USE;
+/* When none is due. *done: compare.foreign names those that have a copy now. */
+int resend_advance(struct mover *m, struct resend *r, bool *done) MUST_USE;
 
 /* intents.c */
 /* Loads at most max intents of the unit in the given state with numbers >= from (state 0: any). */

@@ -140,6 +140,20 @@ int spool_event(struct mover *m, struct spool *s, enum conn_event ev)
     return r == 0 && ev == CONN_BODY_END ? close_file(m, s) : r;
 }
 
+int spool_scratch(struct mover *m, int *fd)
+{
+    struct buf path = {0};
+    int r = make_dirs(m, &path);
+    if (r == 0) {
+        buf_puts(&path, "/scratch.part");
+        *fd = open(buf_cstr(&path), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (*fd < 0 || unlink(buf_cstr(&path)) != 0)
+            r = io_failed(m, buf_cstr(&path));
+    }
+    buf_free(&path);
+    return r;
+}
+
 bool spool_complete(const struct spool *s)
 {
     return s->complete;

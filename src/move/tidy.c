@@ -15,6 +15,7 @@ enum tidy_step {
     TIDY_RECORD,
     TIDY_CARRY,
     TIDY_CARRIED,
+    TIDY_RESEND, /* or one by one, see resend.c */
     TIDY_FORGET,
     TIDY_LATE,
     TIDY_SPOOLING,
@@ -73,7 +74,7 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
     if (c == &m->new) {
         if (ev == CONN_FETCH && (x->tidy_step == TIDY_GHOSTS_ASKED || x->tidy_step == TIDY_FOREIGN_ASKED))
             match_event(m, c);
-        return 0;
+        return x->tidy_step == TIDY_RESEND ? resend_event(m, x->resend, ev) : 0;
     }
     if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL) {
         x->news = x->news || ev == CONN_FETCH;
@@ -84,9 +85,30 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
     return spool_event(m, x->spool, ev);
 }
 
+int tidy_pump(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    return x->tidy_step == TIDY_RESEND ? resend_pump(m, x->resend) : 0;
+}
+
+/* The new host does not carry messages within a mailbox that way: the next one is tried. */
+static void carry_refused(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    bool move = foreign_by_move(m);
+    *(move ? &m->no_move : &m->no_copy) = true;
+    log_event(worker_log(m->env->worker), LOG_INFO, "carry_refused", log_s("account", m->account->rec.name),
+              log_s("unit", m->unit->rec.view_name), log_s("by", move ? "MOVE" : "COPY"), log_v("said", buf_slice(&m->new.text)));
+    x->tidy_step = move ? TIDY_RECORD : TIDY_CARRY;
+}
+
 /* Of the old host only one message at a time is asked for; it may be past reading. */
 int tidy_refused(struct mover *m, struct conn *c)
 {
+    if (c == &m->new && m->compare.tidy_step == TIDY_CARRIED && !conn_temporary(c)) {
+        carry_refused(m);
+        return 0;
+    }
     bool spooling = c == &m->old && m->compare.tidy_step == TIDY_SPOOLING;
     if (!spooling || c->cond != COND_NO || conn_temporary(c))
         return conn_refused(c, &m->err, SCOPE_UNIT, "the mailbox could not be tidied");
@@ -103,6 +125,18 @@ static int expunge_copied(struct mover *m)
         r = expunge(m, &copied);
     buf_free(&copied);
     return r;
+}
+
+static int advance_resend(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    bool done;
+    int r = resend_advance(m, x->resend, &done);
+    if (r != 0 || !done)
+        return r;
+    resend_free(&x->resend);
+    x->tidy_step = TIDY_FORGET;
+    return expunge(m, &x->foreign);
 }
 
 static int advance_foreign(struct mover *m)
@@ -122,12 +156,17 @@ static int advance_foreign(struct mover *m)
         x->tidy_step = TIDY_CARRY;
         return foreign_record(m);
     case TIDY_CARRY:
-        x->tidy_step = TIDY_CARRIED;
-        foreign_carry(m);
+        x->tidy_step = m->no_copy ? TIDY_RESEND : TIDY_CARRIED;
+        if (m->no_copy)
+            x->resend = resend_new(m);
+        else
+            foreign_carry(m);
         return 0;
+    case TIDY_RESEND:
+        return advance_resend(m);
     case TIDY_CARRIED:
         x->tidy_step = TIDY_FORGET;
-        return expunge(m, &x->foreign); /* empty when MOVE did it */
+        return foreign_by_move(m) ? 0 : expunge(m, &x->foreign);
     default:
         x->tidy_step = TIDY_LATE;
         return foreign_forget(m);
@@ -161,6 +200,7 @@ int tidy_advance(struct mover *m)
         case TIDY_RECORD:
         case TIDY_CARRY:
         case TIDY_CARRIED:
+        case TIDY_RESEND:
         case TIDY_FORGET:
             r = advance_foreign(m);
             break;

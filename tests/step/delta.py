@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from move import MULTI, SEEDS, Moving, check, counted, hang_up, once, person, says, select, until_moved  # noqa: E402
+from move import MULTI, SEEDS, Moving, check, counted, hang_up, once, person, says, select, until, until_moved  # noqa: E402
 from runner import run  # noqa: E402
 
 SEEN, FLAGGED, DELETED = b'\\Seen', b'\\Flagged', b'\\Deleted'
@@ -236,6 +236,61 @@ def test_foreign_is_copied_once(w):
                 counted(plain, user, 25, 0, 0)
     finally:
         plain.stop()
+
+
+def test_foreign_that_new_does_not_copy(w):
+    """New refuses MOVE and COPY within a mailbox: its own mail is appended again, also where the connection breaks at any step."""
+    want = [b'Message-ID: <%s@example.org>\r\n\r\n%s %s\r\n' % (word, more, word)
+            for word, more in ((b'one', b'x' * 500000), (b'two', b''), (b'two', b''), (b'three', b''))]
+
+    def refuse(conn, tag, text):
+        conn.send(b'%s NO [CANNOT] not within one mailbox\r\n' % tag)
+    for caps in (MULTI, MULTI.replace(b' MOVE', b'').replace(b' LITERAL+', b'')):
+        host = Moving(w.binary, caps)
+        try:
+            for place in (None, b'UID FETCH \\d+ .*BODY.PEEK\\[\\]', b'APPEND', b'UID STORE', b'UID EXPUNGE'):
+                for done in (False, True) if place else (True,):
+                    user, old, new = person(host)
+                    for body in want:
+                        new.box().add(body, FLAGGED, DATE)
+                    new.on(rb'UID (COPY|MOVE)', refuse)
+
+                    def lost(conn, tag, text):
+                        if place == b'APPEND' and b'body' in text:
+                            conn.usual(tag, text)
+                            once(new, place, lost)
+                            return
+                        real, conn.send = conn.send, lambda data: None
+                        if done:
+                            conn.usual(tag, text)
+                        conn.send = real
+                        conn.wire.close()
+                    if place:
+                        once(new, place, lost)
+                    until_moved(host, user)
+                    got = new.box().messages
+                    where = (caps, place, done, [m.body[-30:] for m in got])
+                    assert [m.body for m in got[:25]] == old.box().bodies(), where
+                    assert [m.body for m in got[25:]] == want, where
+                    assert all((m.flags, m.date) == (FLAGGED, DATE) for m in got[25:]), where
+                    counted(host, user, 25, 0, 0)
+            assert 'event=carry_refused' in host.logged()
+        finally:
+            host.stop()
+
+
+def test_foreign_that_new_does_not_give(w):
+    """It tells of a message of its own and sends no body: nothing is expunged, the mailbox stays on old, with the reason."""
+    user, old, new = person(w)
+    new.box().add(b'Subject: mx\r\n\r\nforeign\r\n', FLAGGED, DATE)
+    new.on(rb'UID (COPY|MOVE)', lambda conn, tag, text: conn.send(b'%s NO [CANNOT] no\r\n' % tag))
+    new.on(rb'UID FETCH \d+ .*BODY.PEEK\[\]', lambda conn, tag, text: conn.send(
+        b'* 1 FETCH (UID %s FLAGS ())\r\n%s OK done\r\n' % (text.split()[2], tag)))
+    with w.client(user) as c:
+        c.cmd(b'SELECT INBOX')
+    until(w, 'the reason', lambda: 'the new host does not send its message' in ''.join(
+        x for x in w.logged().splitlines() if 'account=%s ' % user in x))
+    assert b'foreign' in b''.join(new.box().bodies())
 
 
 def test_foreign_and_more_after_a_break(w):

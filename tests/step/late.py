@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from boxes import MailHost  # noqa: E402
 from front import NEW, World  # noqa: E402
-from move import ALLOWED, Moving, hang_up, once, person, says, select, until_moved  # noqa: E402
+from move import ALLOWED, Moving, hang_up, once, person, says, select, until, until_moved  # noqa: E402
 from runner import run  # noqa: E402
 
 MORE = 'copy { uid_headroom = 1000 settle_seconds = 0 retry_seconds = 0 batch_messages = 10 look_seconds = 1 sweep = no }\n'
@@ -31,13 +31,6 @@ def moved(w, count=5):
     user, old, new = person(w, count)
     until_moved(w, user)
     return user, old, new
-
-
-def until(w, what, check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, 'waited for %s:\n%s' % (what, w.logged()[-3000:])
-        time.sleep(0.05)
 
 
 def arrive(w, user, old, new, count=4, left=0):

@@ -61,6 +61,13 @@ def select(w, user, ok=True):  # None: either, since the copy began at the sign-
     return b'OK' if u['state'] == 'moved' else b'NO [UNAVAILABLE] ' + u['reason'].encode()
 
 
+def until(w, what, check, seconds=20):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, 'waited for %s:\n%s' % (what, w.logged()[-3000:])
+        time.sleep(0.05)
+
+
 def until_moved(w, user, seconds=20):
     end = time.monotonic() + seconds
     while True:
