@@ -7,6 +7,7 @@
  */
 #include "config.h"
 #include "move/mover_priv.h"
+#include "wherry/base/crash.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,6 +75,7 @@ int spool_open(struct mover *m, struct spool *s, uint32_t old_uid)
     if (r == 0) {
         s->path = mem_printf("%s/%u.eml", buf_cstr(&path), old_uid);
         buf_printf(&path, "/%u.eml.part", old_uid);
+        crash_point();
         s->fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (s->fd < 0)
             r = io_failed(m, buf_cstr(&path));
@@ -86,6 +88,7 @@ int spool_open(struct mover *m, struct spool *s, uint32_t old_uid)
 
 static int put_bytes(struct mover *m, struct spool *s, struct slice b)
 {
+    crash_point();
     while (b.n > 0) {
         ssize_t n = write(s->fd, b.p, b.n);
         if (n < 0 && errno == EINTR)
@@ -113,14 +116,17 @@ static int close_file(struct mover *m, struct spool *s)
     const char *top = m->env->settings->spool_path;
     unsigned ids[2] = {m->unit->rec.account, m->unit->rec.id};
     struct buf path = {0};
+    crash_point();
     int r = fsync(s->fd) == 0 ? 0 : io_failed(m, "fsync");
     if (close(s->fd) != 0 && r == 0)
         r = io_failed(m, "close");
     s->fd = -1;
     buf_printf(&path, "%s.part", s->path);
+    crash_point();
     if (r == 0 && rename(buf_cstr(&path), s->path) != 0)
         r = io_failed(m, s->path);
     buf_clear(&path);
+    crash_point();
     buf_puts(&path, top);
     for (int i = -1; i < 2 && r == 0; i++) {
         if (i >= 0)

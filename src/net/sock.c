@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "stream_impl.h"
 #include "worker_impl.h"
+#include "wherry/base/crash.h"
 #include "wherry/base/mem.h"
 
 enum { KEEPALIVE_S = 120 };
@@ -122,6 +123,21 @@ static void on_sent(uv_write_t *req, int status)
         stream_on_sent(k->stream);
 }
 
+/* Sends a part of it, and no more ever. */
+static void crash_half_way(uv_stream_t *h, struct slice v)
+{
+#ifdef ENABLE_CRASH_POINTS
+    if (!crash_is_now())
+        return;
+    uv_buf_t u = uv_buf_init((char *)(uintptr_t)v.p, (unsigned)(v.n / 2));
+    (void)uv_try_write(h, &u, 1);
+    crash_now();
+#else
+    (void)h;
+    (void)v;
+#endif
+}
+
 int sock_send(struct sock *k, struct buf *b)
 {
     uv_stream_t *h = (uv_stream_t *)&k->tcp;
@@ -129,6 +145,8 @@ int sock_send(struct sock *k, struct buf *b)
     if (v.n == 0)
         return 0;
     uv_buf_t u = uv_buf_init((char *)b->mem + b->off, (unsigned)v.n);
+    crash_point();
+    crash_half_way(h, v);
     int n = uv_try_write(h, &u, 1); /* UV_EAGAIN too while something is queued already */
     if (n < 0 && n != UV_EAGAIN) {
         buf_clear(b);
@@ -136,6 +154,7 @@ int sock_send(struct sock *k, struct buf *b)
     }
     if (n > 0)
         buf_consume(b, (size_t)n);
+    crash_point();
     if (b->len == 0)
         return 0;
     struct sending *x = mem_alloc(sizeof(*x));

@@ -3,6 +3,7 @@
  * language and a journal to look after), a file per account (no transaction over two of them). */
 #include "config.h"
 #include "store/env.h"
+#include "wherry/base/crash.h"
 #include "wherry/base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -269,10 +270,12 @@ static int env_tables(struct store *s, struct err *e)
         rc = !fresh ? open_tables(s, t, 0) : s->read_only ? MDB_NOTFOUND : make_tables(s, t);
     if (rc == MDB_NOTFOUND && !fresh)
         rc = MDB_CORRUPTED; /* our schema, and a table is missing */
+    crash_point();
     if (rc != 0 || schema != STORE_SCHEMA)
         mdb_txn_abort(t);
     else
         rc = mdb_txn_commit(t);
+    crash_point();
     if (fresh && rc == MDB_NOTFOUND)
         return err_set(e, E_NOTFOUND, SCOPE_HOST, "the store in %.120s is empty", s->path);
     if (rc != 0)

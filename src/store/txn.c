@@ -2,6 +2,7 @@
  * and none can be forgotten. Rejected: LMDB's calls spread over the tables' files. */
 #include "config.h"
 #include "store/env.h"
+#include "wherry/base/crash.h"
 
 #define MAP_RETRIES 8
 
@@ -147,10 +148,13 @@ int txn_end(struct txn *x)
 {
     if (x->t == NULL)
         return x->ret;
-    if (x->write && x->ret == 0)
+    if (x->write && x->ret == 0) {
+        crash_point();
         x->ret = mdb_txn_commit(x->t);
-    else
+        crash_point();
+    } else {
         mdb_txn_abort(x->t);
+    }
     x->t = NULL;
     if (!x->write)
         uv_rwlock_rdunlock(&x->s->map_lock);

@@ -35,6 +35,7 @@ class Wherryd:
         self.log = self.dir + '/log'
         self.process = None
         self.codes = []
+        self.env = {}  # for its environment
         place.certificates()
         with open(place.key) as f:
             key = place.write(self.dir + '/key.pem', f.read(), 0o600)
@@ -83,6 +84,7 @@ class Wherryd:
         env = dict(os.environ)
         env.setdefault('ASAN_OPTIONS', 'detect_leaks=1:quarantine_size_mb=8')
         env.setdefault('UBSAN_OPTIONS', 'print_stacktrace=1')
+        env.update(self.env)
         self.process = Process(self.place, [self.program('wherryd'), '-c', self.conf], self.log, env=env)
         wait_for(lambda: (answers(self.port) and answers(self.tls_port)) or not self.process.alive(), 20,
                  'wherryd to listen')
