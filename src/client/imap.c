@@ -254,6 +254,7 @@ static void on_greeting(struct imapc *c, const struct resp *r)
     else if (r->cond == COND_PREAUTH)
         fail(c, E_PROTO, "signs everybody in without a password (PREAUTH)");
     else {
+        c->greeted = true;
         learn_code(c, r->code);
         enter_greeted(c);
     }
@@ -296,6 +297,11 @@ static bool is_push_back(struct slice code)
 bool imapc_pushed_back(const struct imapc *c)
 {
     return c->pushed_back;
+}
+
+bool imapc_answered(const struct imapc *c)
+{
+    return c->pushed_back || (c->greeted && c->err.code != E_TIMEOUT);
 }
 
 static bool holds(struct slice text, struct slice part)

@@ -46,7 +46,7 @@ struct imapc {
     struct resp_line line;
     uint64_t caps;
     struct buf caps_text;
-    bool caps_known, tell_ready, patient, pushed_back;
+    bool caps_known, tell_ready, patient, pushed_back, greeted;
     uint32_t wanted; /* the command whose reply moves the sign-in on */
     /* output */
     uint32_t last_id, open_id; /* open_id: being written, 0 between commands */

@@ -15,8 +15,56 @@ void door_init(struct door *d, struct env *env, struct task *task, struct stream
     d->began = clock_real_us() / 1000000;
 }
 
+static uint64_t now(const struct door *d)
+{
+    return worker_now_ms(d->env->worker);
+}
+
+/* ---- hosts that are down ---- */
+
+static struct breaker *breaker_of(struct door *d, enum unit_home side)
+{
+    return side == HOME_OLD ? &d->env->old_breaker : &d->env->new_breaker;
+}
+
+static void leave(struct door *d, enum unit_home side, enum breaker_end end, const struct err *e)
+{
+    struct breaker *b = breaker_of(d, side);
+    const struct err none = {0};
+    if (!d->trying[side == HOME_NEW])
+        return;
+    d->trying[side == HOME_NEW] = false;
+    if (!breaker_leave(b, end, now(d)))
+        return;
+    bool down = breaker_is_open(b);
+    log_event(worker_log(d->env->worker), down ? LOG_WARN : LOG_INFO, down ? "host_down" : "host_up",
+              log_s("host", side == HOME_OLD ? "old" : "new"), log_e(e != NULL ? e : &none));
+}
+
+bool door_try(struct door *d, enum unit_home side)
+{
+    struct err e;
+    if (breaker_enter(breaker_of(d, side), now(d))) {
+        d->trying[side == HOME_NEW] = true;
+        return true;
+    }
+    err_set(&e, E_UNAVAIL, SCOPE_HOST, "the %s host is down; it is tried again soon", side == HOME_OLD ? "old" : "new");
+    door_log_failed(d, side == HOME_OLD ? "old_host" : "new_host", &e);
+    return false;
+}
+
+void door_tried(struct door *d, enum unit_home side, const struct imapc *c, const struct err *e)
+{
+    bool there = e == NULL || e->code == E_AUTH || (c != NULL && imapc_answered(c));
+    leave(d, side, there ? BREAKER_ANSWERED : BREAKER_FAILED, e);
+}
+
+/* ---- */
+
 static void stop_asking(struct door *d)
 {
+    leave(d, HOME_OLD, BREAKER_DROPPED, NULL);
+    leave(d, HOME_NEW, BREAKER_DROPPED, NULL);
     imapc_abort(&d->imap);
     smtpc_abort(&d->smtp);
     timer_stop(&d->delay);
@@ -43,11 +91,6 @@ bool door_plain_ok(const struct env *env, const struct stream *client, bool secu
     enum plaintext p = env->settings->plaintext;
     return secure || p == PLAINTEXT_YES ||
            (p == PLAINTEXT_LOOPBACK && loopback(stream_peer(client)));
-}
-
-static uint64_t now(const struct door *d)
-{
-    return worker_now_ms(d->env->worker);
 }
 
 void door_log_failed(struct door *d, const char *cause, const struct err *e)
@@ -183,6 +226,10 @@ void door_knock(struct door *d)
         d->state = DOOR_CACHED;
         return;
     }
+    if (!door_try(d, HOME_OLD)) {
+        d->state = DOOR_DOWN;
+        return;
+    }
     if (set->old_imap.host != NULL)
         d->imap = ask_imap(d);
     else
@@ -214,6 +261,7 @@ static enum door_answer check(struct door *d)
     struct slice key = buf_slice(&d->key), login = buf_slice(&d->login);
     if (!host_answered(d, &e))
         return DOOR_WAIT;
+    door_tried(d, HOME_OLD, d->imap, e);
     if (e == NULL) {
         auth_cache_put(d->env->auth, login, &d->password, now(d));
         auth_note_success(d->env->auth, stream_peer(d->client), key);
@@ -242,6 +290,9 @@ enum door_answer door_step(struct door *d)
     case DOOR_CACHED:
         d->state = DOOR_IDLE;
         return DOOR_RIGHT;
+    case DOOR_DOWN:
+        stop_asking(d);
+        return DOOR_UNAVAILABLE;
     case DOOR_CHECK:
         return check(d);
     case DOOR_PENALTY:

@@ -15,7 +15,7 @@
 #include "wherry/client/smtp.h"
 #include "wherry/move/account.h"
 
-enum door_state { DOOR_IDLE, DOOR_CACHED, DOOR_CHECK, DOOR_PENALTY };
+enum door_state { DOOR_IDLE, DOOR_CACHED, DOOR_DOWN, DOOR_CHECK, DOOR_PENALTY };
 
 struct door {
     struct env *env;
@@ -31,6 +31,7 @@ struct door {
     struct smtpc *smtp;
     struct timer delay;
     int64_t began; /* seconds since 1970, for an id that the log of a host shows as well */
+    bool trying[2]; /* counted in the breakers: the old host's, the new one's */
     struct buf id; /* what the client said of itself: fields for imapc_client.id */
 };
 
@@ -54,6 +55,11 @@ enum door_answer door_step(struct door *d);
  * over, also when the client is gone: else hanging up would be a way to guess faster than the limit
  * of connections per address allows. */
 bool door_delays(const struct door *d);
+
+/* False: the host is down and to be left alone; logged. True: try, and tell by door_tried(). */
+bool door_try(struct door *d, enum unit_home side);
+/* c is ready or has failed; e is NULL when it is ready. */
+void door_tried(struct door *d, enum unit_home side, const struct imapc *c, const struct err *e);
 
 /* A later step of the sign-in failed: log and counter. */
 void door_log_failed(struct door *d, const char *cause, const struct err *e);

@@ -96,6 +96,10 @@ bool state_mirror(struct session *s)
         break;
     }
     timer_stop(&s->beat);
+    if (!door_try(&s->door, HOME_NEW)) {
+        give_up(s, "[UNAVAILABLE] The new server cannot be reached");
+        return true;
+    }
     s->new_ =
         door_connect_imap(&s->door, &s->task, &session_settings(s)->new_imap, s->env->tls_new);
     if (s->new_ == NULL)
@@ -130,6 +134,8 @@ bool state_enter(struct session *s)
     imapc_next(s->new_, &ev);
     if (ev.kind == IMAPC_NONE)
         return false;
+    if (ev.kind == IMAPC_READY || ev.kind == IMAPC_FAILED)
+        door_tried(&s->door, HOME_NEW, s->new_, ev.err);
     if (ev.kind == IMAPC_READY) {
         entered(s);
     } else if (ev.kind == IMAPC_FAILED) {

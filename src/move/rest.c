@@ -52,9 +52,7 @@ void rest_begin(struct unit *u, bool progressed, bool swept)
     uint64_t most = ms > REST_MAX_MS ? ms : REST_MAX_MS;
     r->swept = swept;
     r->failures = progressed ? 1 : r->failures + 1;
-    for (unsigned i = 1; i < r->failures && ms < most; i++)
-        ms = ms * 2 < most ? ms * 2 : most;
-    r->until_ms = worker_now_ms(all->env->worker) + ms;
+    r->until_ms = worker_now_ms(all->env->worker) + pace_backed_off(ms, r->failures, most);
 }
 
 static bool lasts(const struct account *a, const struct rest *r)

@@ -72,6 +72,8 @@ void imapc_skip(struct imapc *c, size_t n);
 bool imapc_ready(const struct imapc *c);
 /* It failed since the host has too many connections or too much to do: BYE as greeting, or the sign-in's refusal says so. */
 bool imapc_pushed_back(const struct imapc *c);
+/* It failed though it had greeted, and not by silence: the host is there. */
+bool imapc_answered(const struct imapc *c);
 uint64_t imapc_caps(const struct imapc *c);           /* CAP_BITs after sign-in */
 struct slice imapc_caps_text(const struct imapc *c);  /* the list as the host sent it */
 const char *imapc_peer(const struct imapc *c);

@@ -6,6 +6,7 @@
 #define WHERRY_MOVE_ACCOUNT_H
 
 #include "wherry/auth/auth.h"
+#include "wherry/client/breaker.h"
 #include "wherry/imap/names.h"
 #include "wherry/imap/uidmap.h"
 #include "wherry/net/stream.h"
@@ -24,6 +25,7 @@ struct env {
     struct auth *auth;
     struct davc *dav; /* NULL: no DAV hosts configured */
     struct accounts *accounts;
+    struct breaker old_breaker, new_breaker; /* of sign-ins */
     uint64_t old_append_limit; /* as the old host told at the last sign-in there; 0: not told yet */
 };
 
