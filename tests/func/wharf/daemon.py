@@ -20,18 +20,22 @@ class Wherryd:
 
     Mailboxes move when they are opened and not before, unless more['copy'] says `sweep = yes`: most tests are about that moment.
 
+    dav is (old, new, options): calendar servers of wharf.dav, and settings of the sections old.dav and new.dav beside their URL
+    (options['old'], options['new']: lines). Without IMAP hosts (old and new are None) the old calendar server checks passwords.
+
     submission is a function of the daemon's folder that gives the new host's section `submission`; then ports 587 and 465
     are there too, as smtp_port and smtps_port."""
 
     def __init__(self, place, bin_dir, old, new, sign_in='master', old_tls='implicit', new_tls='starttls', user='%u',
                  more=None, store=None, level='info', log_format='logfmt',
-                 submission=None):
+                 submission=None, dav=None):
         self.place, self.bin, self.old, self.new = place, bin_dir, old, new
         self.dir = place.folder('wherryd')
         self.store = store or self.dir + '/store'
         os.makedirs(self.store, mode=0o700, exist_ok=True)
         self.port, self.tls_port = place.port(), place.port()
         self.smtp_port, self.smtps_port = place.port(), place.port()
+        self.dav_port = place.port()
         self.log = self.dir + '/log'
         self.process = None
         self.codes = []
@@ -57,13 +61,27 @@ class Wherryd:
                 if sign_in == 'master':
                     text += 'master_separator = "*"\n'
             return 'imap {\n%s%s}\n' % (text, more.pop(side + '.imap', ''))
-        text = 'imap = {"127.0.0.1:%d"}\nimaps = {"127.0.0.1:%d"}\n' % (self.port, self.tls_port)
+        def dav_host(side, server):
+            tls = bool(dav[2].get('tls', True))
+            text = 'url = "%s"\n%s' % (server.url(tls), dav[2].get(side, ''))
+            return 'dav {\n%s%s}\n' % (text, 'ca = "%s"\n' % place.ca if tls else '')
+
+        text = ''
+        if old:
+            text += 'imap = {"127.0.0.1:%d"}\nimaps = {"127.0.0.1:%d"}\n' % (self.port, self.tls_port)
+        self.ports = [self.port, self.tls_port] if old else []
+        if dav:
+            text += 'dav = {"127.0.0.1:%d"}\n' % self.dav_port
+            self.ports.append(self.dav_port)
         if submission:
             text += 'submission = {"127.0.0.1:%d"}\nsubmissions = {"127.0.0.1:%d"}\n' % (self.smtp_port, self.smtps_port)
         text = section('listen', text)
         text += section('tls', 'certificate = "%s"\nkey = "%s"\n' % (place.cert, key))
-        text += section('old', host('old', old, old_tls))
-        text += section('new', host('new', new, new_tls) + (submission(self.dir) if submission else ''))
+        if dav and not old:
+            text += section('auth', 'by = "dav"\n')
+        text += section('old', (host('old', old, old_tls) if old else '') + (dav_host('old', dav[0]) if dav else ''))
+        text += section('new', (host('new', new, new_tls) if new else '') + (dav_host('new', dav[1]) if dav else '') +
+                        (submission(self.dir) if submission else ''))
         text += section('store', 'path = "%s"\n' % self.store)
         text += section('log', 'format = "%s"\nlevel = "%s"\n' % (log_format, level))
         copy = more.get('copy', '')
@@ -86,7 +104,7 @@ class Wherryd:
         env.setdefault('UBSAN_OPTIONS', 'print_stacktrace=1')
         env.update(self.env)
         self.process = Process(self.place, [self.program('wherryd'), '-c', self.conf], self.log, env=env)
-        wait_for(lambda: (answers(self.port) and answers(self.tls_port)) or not self.process.alive(), 20,
+        wait_for(lambda: all(answers(p) for p in self.ports) or not self.process.alive(), 20,
                  'wherryd to listen')
         if not self.process.alive():
             raise Trouble('wherryd ended at once:\n' + tail(self.log))

@@ -15,6 +15,10 @@ WRITES = {'PUT', 'POST', 'DELETE', 'MOVE', 'COPY', 'MKCOL', 'MKCALENDAR', 'PROPP
 HOPS = {'connection', 'keep-alive', 'transfer-encoding', 'content-length', 'te', 'trailer', 'upgrade', 'proxy-connection'}
 
 
+class Cut(OSError):
+    """Raised by a fault: the client's connection is reset."""
+
+
 class Exchange:
     def __init__(self, method, path, headers, body):
         self.method, self.path, self.headers, self.body = method, path, headers, body
@@ -77,7 +81,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.rfile.read(int(n)) if n else None
 
     def forward(self, x):
+        """Ask the server, unless the test has something else to say: `fault` is called with each exchange before it goes on
+        and after it came back; it may set x.status and x.reply, or raise OSError, which ends the connection."""
         recorder = self.server.recorder
+        if recorder.fault:
+            recorder.fault(x, False)
+            if x.status:
+                return
+        self.ask(x, recorder)
+        if recorder.fault:
+            recorder.fault(x, True)
+
+    def ask(self, x, recorder):
         for attempt in (0, 1):
             fresh = self.up is None or self.towards != recorder.target
             if fresh:
@@ -112,6 +127,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.recorder.exchanges.append(x)
         try:
             self.forward(x)
+        except Cut:
+            self.close_connection = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+            return
         except (http.client.HTTPException, OSError) as e:
             x.status = 502
             x.reply = repr(e).encode()
@@ -139,10 +158,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Recorder:
-    """Listens on `port`, plain; `target` is (port, ca), with TLS where there is a ca, and may be set to another one at any time."""
+    """Listens on `port`, plain; `target` is (port, ca), with TLS where there is a ca, and may be set to another one at any time.
+    It can also stand between wherryd and a host: url() is what the configuration needs."""
 
-    def __init__(self, place, port, ca=None):
-        self.place, self.target = place, (port, ca)
+    def __init__(self, place, port, ca=None, fault=None):
+        self.place, self.target, self.fault = place, (port, ca), fault
         self.exchanges = []
         self.port = place.port()
         self.server = Server(('127.0.0.1', self.port), Handler)
@@ -158,6 +178,9 @@ class Recorder:
         if self in self.place.running:
             self.place.running.remove(self)
 
+    def url(self, tls=False):
+        return 'http://127.0.0.1:%d/' % self.port
+
     def mark(self):
         """Forget what was so far."""
         self.exchanges = []
@@ -166,13 +189,13 @@ class Recorder:
         return [h for x in self.exchanges for h in x.items()]
 
     def writes(self):
-        return [x for x in self.exchanges if x.method in WRITES and x.status < 300]
+        return [x for x in self.exchanges if x.method in WRITES and x.status and x.status < 300]
 
     def uploads(self):
         return [x for x in self.writes() if x.method in ('PUT', 'POST')]
 
     def errors(self):
-        return [x for x in self.exchanges if x.status >= 500]
+        return [x for x in self.exchanges if x.status and x.status >= 500]
 
     def text(self):
         """All that the server said: status lines left out, header fields and bodies."""
