@@ -22,21 +22,25 @@ bool host_old_ready(struct session *s)
     return s->old != NULL && imapc_ready(s->old) && !imapc_full(s->old);
 }
 
+static uint64_t old_rest_ms(const struct session *s)
+{
+    return (uint64_t)session_settings(s)->old_rest_seconds * 1000;
+}
+
 enum readiness host_old_try(struct session *s)
 {
     if (s->old == NULL) {
-        bool lately =
-            s->old_failed_ms != 0 && session_now(s) - s->old_failed_ms < OLD_REST_SECONDS * 1000;
+        bool lately = s->old_failed_ms != 0 && session_now(s) - s->old_failed_ms < old_rest_ms(s);
         if (!lately)
             s->old = session_connect_old(s);
         s->host_enabled[HOME_OLD] = 0;
         if (s->old == NULL)
             return STATE_FAILED;
-        timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+        timer_start(&s->rest, old_rest_ms(s));
     }
     if (!host_old_ready(s))
         return STATE_BUSY;
-    timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+    timer_start(&s->rest, old_rest_ms(s));
     return STATE_READY;
 }
 
@@ -73,7 +77,7 @@ void host_leave_mailbox(struct session *s)
  */
 void host_keep_awake(struct session *s)
 {
-    if (session_now(s) - s->awake_ms < KEEP_AWAKE_SECONDS * 1000)
+    if (session_now(s) - s->awake_ms < (uint64_t)session_settings(s)->keep_awake_seconds * 1000)
         return;
     s->awake_ms = session_now(s);
     if (s->unit == NULL || s->side == HOME_OLD)
@@ -104,7 +108,7 @@ void host_look_at_old(struct session *s)
     if (s->account == NULL)
         return;
     if (old_in_use(s))
-        timer_start(&s->rest, OLD_REST_SECONDS * 1000);
+        timer_start(&s->rest, old_rest_ms(s));
     else
         imapc_close(&s->old);
 }

@@ -27,9 +27,6 @@ enum {
     LITERAL_MINUS_BYTES = 4096, /* RFC 7888 section 5 */
     MAX_GATHER = 1024 * 1024, /* one LIST, STATUS or ESEARCH line */
     STALL_SECONDS = 300,      /* half a command or message, or a client that does not read */
-    OLD_REST_SECONDS = 30, /* an unused connection to the old host is closed then, a failed one not
-                              retried before */
-    KEEP_AWAKE_SECONDS = 240,
     LOGOUT_MS = 5000 /* how long LOGOUT waits for commands in flight */
 };
 

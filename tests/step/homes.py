@@ -21,8 +21,8 @@ MULTI = NEW + b' MULTIAPPEND'
 
 
 class Homes(World):
-    def __init__(self, binary):
-        super().__init__(binary, MULTI, host=MailHost, more=MORE)
+    def __init__(self, binary, more=MORE):
+        super().__init__(binary, MULTI, host=MailHost, more=more)
         self.old.caps = OLD + b' UIDPLUS UNSELECT LITERAL+'
         self.old.shared = 'Public.'
 
@@ -218,6 +218,63 @@ def test_no_appenduid(w):
     c, old, new = scene(w)
     new.on(rb'APPEND', b'%T OK stored\r\n')
     assert c.cmd(b'UID COPY 1:2 INBOX')[1] == b'OK Copied'
+
+
+BRIEF = MORE + 'limits { keep_awake_seconds = 1 old_rest_seconds = 1 }\n'
+
+
+def brief(test):
+    """With a daemon of its own, whose long times are a second."""
+    def run_it(w):
+        own = Homes(w.binary, BRIEF)
+        try:
+            test(own)
+        finally:
+            own.stop()
+    return run_it
+
+
+@brief
+def test_numbers_stay_before_a_command(w):
+    """A session that was silent keeps its host awake with the next command: nothing that lets the host change numbers comes
+    before one that names messages by them."""
+    user, _, new = w.person()
+    new.box().fill(3)
+    c = w.client(user)
+    c.ok(b'SELECT INBOX')
+    first = new.box().messages.pop(0)  # another client's doing, of which this one does not know
+    hit = []
+
+    def store(conn, tag, text):
+        hit.append(conn.view[int(text.split()[1]) - 1])
+        conn.send(tag + b' OK done\r\n')
+    new.on(rb'STORE', store)
+    time.sleep(1.2)  # the silence itself
+    lines, _ = c.cmd(b'STORE 2 +FLAGS (\\Deleted)')
+    assert hit == [new.box().messages[0]] and hit[0] is not first, hit
+    assert not [x for x in lines if x.endswith(b'EXPUNGE')], lines
+    time.sleep(1.2)
+    assert b'* 1 EXPUNGE' in c.ok(b'NOOP')
+
+
+@brief
+def test_append_refused_by_old_and_sent_on(w):
+    """Old refuses the message before its end, and the client takes longer to send the rest than an unused connection lasts."""
+    c, old, _ = scene(w)
+    c.ok(b'SELECT INBOX')
+
+    def refuse(conn, tag, text):
+        conn.send(tag + b' NO [LIMIT] not that one\r\n')
+        conn.wire.exactly(4000)
+        conn.wire.line()
+    old.on(rb'APPEND .*\}$', refuse)
+    c.send(b'x APPEND Public.News {4000+}\r\n' + b'y' * 1000)
+    assert c.line().startswith(b'x NO [LIMIT]')
+    time.sleep(1.5)  # longer than the rest
+    c.send(b'y' * 3000 + b'\r\n')
+    c.ok(b'NOOP')
+    c.ok(b'STATUS Public.News (MESSAGES)')
+    assert len(old.box('Public.News').messages) == 3
 
 
 if __name__ == '__main__':

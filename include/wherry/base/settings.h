@@ -81,6 +81,8 @@ struct settings {
     unsigned sign_in_seconds;   /* a connection that has not signed in by then gets BYE */
     unsigned idle_seconds;      /* signed in, no command, not in IDLE; RFC 3501 5.4: at least 1800 */
     unsigned submission_idle_seconds; /* silence of a client that submits mail, and of half a message */
+    unsigned keep_awake_seconds; /* a session that says nothing to new for so long gives it a sign of life */
+    unsigned old_rest_seconds;   /* an unused connection to old is closed, and a failed one not retried before */
     unsigned dav_idle_seconds;  /* silence of a client of listen_dav, between requests and within one */
     unsigned dav_body_bytes;    /* the XML of one request */
     uint64_t dav_item_bytes;    /* one event or card */
