@@ -159,6 +159,8 @@ static const struct conf_option table[] = {
         "time to sign in"),
     NUM("limits.idle_seconds", CONF_NUMBER, idle_seconds, "1800", 1800, 86400, R,
         "silence of a client that signed in"),
+    NUM("limits.stall_seconds", CONF_NUMBER, stall_seconds, "300", 1, 3600, R,
+        "silence within a command or message, or of a client that does not read"),
     NUM("limits.submission_idle_seconds", CONF_NUMBER, submission_idle_seconds, "300", 300, 3600,
         R, "silence of a client that submits mail"),
     NUM("limits.keep_awake_seconds", CONF_NUMBER, keep_awake_seconds, "240", 1, 1500, R,

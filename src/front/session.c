@@ -138,16 +138,21 @@ static void note_traffic(struct session *s)
     s->active_ms = session_now(s);
 }
 
+static uint64_t stall_ms(const struct session *s)
+{
+    return (uint64_t)session_settings(s)->stall_seconds * 1000;
+}
+
 /* How long the client may be silent in this state, 0: as long as it likes. */
 static uint64_t patience_ms(struct session *s)
 {
     const struct settings *set = session_settings(s);
     if (stream_pending(s->client) > 0 || s->state == S_APPEND)
-        return STALL_SECONDS * 1000;
+        return stall_ms(s);
     switch (s->state) {
     case S_READY:
         if (!imap_cmd_idle(&s->reader))
-            return STALL_SECONDS * 1000;
+            return stall_ms(s);
         return s->n_flights == 0 ? (uint64_t)set->idle_seconds * 1000 : 0;
     default:
         return 0;
@@ -173,8 +178,8 @@ static void look_at_clock(struct session *s)
         session_bye(s, "idle", "Idle for too long");
         return;
     }
-    uint64_t next = allowed > 0 ? allowed - silent : STALL_SECONDS * 1000;
-    timer_start(&s->clock, next < STALL_SECONDS * 1000 ? next : STALL_SECONDS * 1000);
+    uint64_t next = allowed > 0 ? allowed - silent : stall_ms(s);
+    timer_start(&s->clock, next < stall_ms(s) ? next : stall_ms(s));
 }
 
 /*

@@ -26,7 +26,6 @@ enum {
     GUEST_ID_BYTES = 40 * 1024, /* of an ID command before sign-in; any other has 4 KiB */
     LITERAL_MINUS_BYTES = 4096, /* RFC 7888 section 5 */
     MAX_GATHER = 1024 * 1024, /* one LIST, STATUS or ESEARCH line */
-    STALL_SECONDS = 300,      /* half a command or message, or a client that does not read */
     LOGOUT_MS = 5000 /* how long LOGOUT waits for commands in flight */
 };
 

@@ -118,7 +118,7 @@ static void entered(struct session *s)
     imapc_set_patient(s->new_, true);
     session_apply_limits(s);
     s->active_ms = s->awake_ms = session_now(s);
-    timer_start(&s->clock, STALL_SECONDS * 1000);
+    timer_start(&s->clock, (uint64_t)session_settings(s)->stall_seconds * 1000);
     door_passed(&s->door, account_name(s->account));
     struct buf text = {0};
     buf_puts(&text, "[");

@@ -196,9 +196,8 @@ static bool value_ok(struct slice key, struct slice value, void *arg)
     return *ok;
 }
 
-/* Reads all there is: pages that were missing are zeroes now. If some are in use the file gets its
- * old length back, so that the next start finds the damage too. */
-static int check_filled(struct store *s, off_t was)
+/* Reads all there is: pages that were missing are zeroes now. */
+static int check_filled(struct store *s)
 {
     struct txn x;
     bool ok = true;
@@ -206,12 +205,15 @@ static int check_filled(struct store *s, off_t was)
     for (int t = 0; t < STORE_TABLES && ok; t++)
         txn_walk(&x, (enum store_table)t, slice_str(NULL), value_ok, &ok);
     int rc = txn_end(&x);
+    return rc != 0 ? rc : ok ? 0 : MDB_CORRUPTED;
+}
+
+/* The file gets its old length back, so that the next start finds the damage too. */
+static void unfill(struct store *s, off_t was)
+{
     mdb_filehandle_t fd;
-    if (rc == 0 && ok)
-        return 0;
-    if (mdb_env_get_fd(s->env, &fd) == 0 && ftruncate(fd, was) != 0)
-        return errno;
-    return rc != 0 ? rc : MDB_CORRUPTED;
+    if (s->env != NULL && !s->read_only && mdb_env_get_fd(s->env, &fd) == 0 && ftruncate(fd, was) != 0)
+        return; /* the start fails anyhow */
 }
 
 static int open_tables(struct store *s, MDB_txn *t, unsigned flags)
@@ -348,10 +350,12 @@ int env_open(struct store *s, size_t map_start, struct err *e)
     if (r == 0)
         r = env_tables(s, e);
     if (r == 0 && was != 0) {
-        int rc = check_filled(s, was);
+        int rc = check_filled(s);
         if (rc != 0)
             r = env_fail(s, e, rc);
     }
+    if (r != 0 && was != 0)
+        unfill(s, was);
     if (r == 0 && !s->read_only)
         mdb_reader_check(s->env, NULL);
     return r;

@@ -4,6 +4,7 @@ commits of the store, steps of the spool. However it was, the next start ends th
 A daemon built with --enable-crash-points counts them and dies at one. Here a sample is taken, by a seed (WHERRY_SEED);
 WHERRY_CRASH=all takes every one of a small mailbox, and 200 of a large one."""
 
+import fcntl
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from wharf.daemon import Wherryd
 from wharf.servers import MAIL_ID
 from wharf.world import until
 
+from test_crash import state
 from test_pairs import left_uids, totals
 
 ALL = os.environ.get('WHERRY_CRASH') == 'all'
@@ -25,7 +27,9 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 def built(w):
     """The folder of such a build, below that of the build under test."""
     crash = os.path.join(w.bin, 'crash')
-    subprocess.run([TOP + '/contrib/build', crash, '--enable-crash-points', 'CFLAGS=-O1 -g'], check=True, timeout=400)
+    with open(crash + '.lock', 'w') as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([TOP + '/contrib/build', crash, '--enable-crash-points', 'CFLAGS=-O1 -g'], check=True, timeout=400)
     return crash
 
 
@@ -83,7 +87,7 @@ class Case:
         def selects():
             try:
                 with d.connect(self.user) as c:
-                    return c.cmd(b'SELECT INBOX').ok
+                    return c.cmd(b'SELECT INBOX').ok and state(d, self.user) == 'moved'
             except Exception:
                 return False
         until(selects, 60, 'the mailbox to move')
@@ -107,6 +111,7 @@ class Case:
         assert os.path.getsize(left[self.empty[0]]['file']) == 0, where
         d.stop()
         self.w.daemons.remove(d)
+        self.w.place.give_back(d.port, d.tls_port, d.smtp_port, d.smtps_port)
 
 
 def points(make, chosen, most=2000):

@@ -80,6 +80,7 @@ struct settings {
     unsigned sign_in_attempts;  /* per connection */
     unsigned sign_in_seconds;   /* a connection that has not signed in by then gets BYE */
     unsigned idle_seconds;      /* signed in, no command, not in IDLE; RFC 3501 5.4: at least 1800 */
+    unsigned stall_seconds;     /* signed in: half a command or message, or output that is not taken */
     unsigned submission_idle_seconds; /* silence of a client that submits mail, and of half a message */
     unsigned keep_awake_seconds; /* a session that says nothing to new for so long gives it a sign of life */
     unsigned old_rest_seconds;   /* an unused connection to old is closed, and a failed one not retried before */

@@ -88,6 +88,10 @@ class Place:
             return p
         raise Trouble('no free port')
 
+    def give_back(self, *ports):
+        """Nothing listens there any more."""
+        self.taken -= set(ports)
+
     def certificates(self):
         """A throw-away authority and one server certificate for localhost and 127.0.0.1."""
         if self.ca:

@@ -1,5 +1,6 @@
 """A stretch of bad road: passes bytes on to a server, slowly, or breaks off where the test says."""
 
+import select
 import selectors
 import socket
 import threading
@@ -11,10 +12,12 @@ class Relay:
 
     rate: bytes per second towards the server (None: all at once). cut: after that many bytes towards the server, over
     all connections, every connection is reset and cut is None again. record: `records` gets a bytearray for each connection with
-    what the server said. It is one thread; stop() ends it."""
+    what the server said. cut_down: as cut, of the bytes from the server, whose last ones before it still arrive. held: nothing passes, and
+    new connections are taken and hear nothing. It is one thread; stop() ends it."""
 
     def __init__(self, place, target, rate=None, cut=None, record=False):
         self.target, self.rate, self.cut = target, rate, cut
+        self.cut_down, self.held = None, False
         self.records = [] if record else None
         self.record_of = {}
         self.port = place.port()
@@ -32,6 +35,11 @@ class Relay:
 
     def run(self):
         while not self.ended:
+            if self.held:
+                time.sleep(0.02)
+                if select.select([self.listener], [], [], 0)[0]:
+                    self.accept()
+                continue
             for key, _ in self.sel.select(0.05):
                 if key.fileobj is self.listener:
                     self.accept()
@@ -71,6 +79,16 @@ class Relay:
                 return
         elif data:
             self.down += len(data)
+            if self.cut_down is not None and self.down >= self.cut_down:
+                keep = len(data) - (self.down - self.cut_down)
+                self.cut_down = None
+                self.cuts += 1
+                try:
+                    b.sendall(data[:keep])
+                except OSError:
+                    pass
+                self.close_all()
+                return
             if a in self.record_of:
                 self.record_of[a] += data
         try:
@@ -87,6 +105,10 @@ class Relay:
                 self.sel.unregister(s)
             self.record_of.pop(s, None)
             s.close()
+
+    def close_all(self):
+        for s in list(self.pairs):
+            self.close(s)
 
     def reset_all(self):
         for s in list(self.pairs):
