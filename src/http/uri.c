@@ -28,9 +28,11 @@ static int path_char(struct slice in, size_t *n)
     return c < ' ' || c == 0x7f || c == '\\' ? -1 : c;
 }
 
-static bool is_dots(struct slice segment)
+/* The segment that begins at start is "." or "..". */
+static bool is_dots(const struct buf *path, size_t start)
 {
-    return slice_is(segment, ".") || slice_is(segment, "..");
+    size_t n = path->len - start;
+    return n > 0 && n <= 2 && memcmp(path->mem + path->off + start, "..", n) == 0;
 }
 
 int http_path_decode(struct slice path, struct buf *decoded, struct buf *spelled)
@@ -46,7 +48,7 @@ int http_path_decode(struct slice path, struct buf *decoded, struct buf *spelled
         int c = path_char(path, &n);
         struct slice so_far = buf_slice(decoded);
         bool slash = c == '/', again = slash && so_far.n > 0 && so_far.p[so_far.n - 1] == '/';
-        if (c < 0 || (slash && is_dots(slice_make(so_far.p + start, so_far.n - start))))
+        if (c < 0 || (slash && is_dots(decoded, start)))
             goto bad;
         if (!again) {
             buf_putc(decoded, (char)c);
@@ -58,7 +60,7 @@ int http_path_decode(struct slice path, struct buf *decoded, struct buf *spelled
         path.p += n;
         path.n -= n;
     }
-    if (!is_dots(slice_make(buf_slice(decoded).p + start, decoded->len - start)))
+    if (!is_dots(decoded, start))
         return 0;
 bad:
     buf_clear(decoded);
