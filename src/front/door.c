@@ -67,6 +67,9 @@ static void stop_asking(struct door *d)
     leave(d, HOME_NEW, BREAKER_DROPPED, NULL);
     imapc_abort(&d->imap);
     smtpc_abort(&d->smtp);
+    if (d->asking)
+        dav_ask_free(&d->ask);
+    d->asking = false;
     timer_stop(&d->delay);
     d->state = DOOR_IDLE;
 }
@@ -226,6 +229,11 @@ void door_knock(struct door *d)
         d->state = DOOR_CACHED;
         return;
     }
+    if (d->dav) {
+        d->state = DOOR_HOST;
+        return;
+    }
+    d->state = DOOR_CHECK;
     if (!door_try(d, HOME_OLD)) {
         d->state = DOOR_DOWN;
         return;
@@ -234,15 +242,53 @@ void door_knock(struct door *d)
         d->imap = ask_imap(d);
     else
         d->smtp = connect_smtp(d);
-    d->state = DOOR_CHECK;
     if (d->imap == NULL && d->smtp == NULL)
         wrong(d, "malformed");
 }
 
-/* True when the host answered: *e is NULL when it let the person in. */
-static bool host_answered(struct door *d, const struct err **e)
+/* True when it is known whether the host tells people apart. */
+static bool ask_dav(struct door *d, enum door_answer *answer)
+{
+    struct dav_creds creds = {0};
+    struct err e = {0};
+    enum readiness r = dav_host_asks(d->front);
+    *answer = DOOR_WAIT;
+    if (r == STATE_FAILED) {
+        err_set(&e, E_UNAVAIL, SCOPE_HOST, "the old host's calendars do not ask for a password, or do not answer");
+        door_log_failed(d, "old_host", &e);
+        stop_asking(d);
+        *answer = DOOR_UNAVAILABLE;
+    } else if (r == STATE_READY && dav_own_creds(d->env->settings, &d->env->settings->old_dav, buf_slice(&d->login),
+                                                 &d->password, &creds) != 0) {
+        wrong(d, "malformed");
+    } else if (r == STATE_READY) {
+        dav_ask_start(&d->ask, d->env, d->task, &creds);
+        d->asking = true;
+        d->state = DOOR_CHECK;
+    }
+    dav_creds_free(&creds);
+    return r != STATE_BUSY;
+}
+
+/* 401 and 403 are refusals; anything but a success says nothing about the password. */
+static bool dav_answered(struct door *d, struct err *own, const struct err **e)
+{
+    if (!dav_ask_step(&d->ask, e))
+        return false;
+    unsigned status = d->ask.status;
+    if (*e == NULL && (status < 200 || status > 299)) {
+        err_set(own, status == 401 || status == 403 ? E_AUTH : E_UNAVAIL, SCOPE_HOST, "the old host answered %u", status);
+        *e = own;
+    }
+    return true;
+}
+
+/* True when the host answered: *e is NULL when it let the person in, else perhaps own. */
+static bool host_answered(struct door *d, struct err *own, const struct err **e)
 {
     *e = NULL;
+    if (d->asking)
+        return dav_answered(d, own, e);
     if (d->imap != NULL) {
         struct imapc_event ev;
         imapc_next(d->imap, &ev);
@@ -258,8 +304,9 @@ static bool host_answered(struct door *d, const struct err **e)
 static enum door_answer check(struct door *d)
 {
     const struct err *e;
+    struct err own = {0};
     struct slice key = buf_slice(&d->key), login = buf_slice(&d->login);
-    if (!host_answered(d, &e))
+    if (!host_answered(d, &own, &e))
         return DOOR_WAIT;
     door_tried(d, HOME_OLD, d->imap, e);
     if (e == NULL) {
@@ -269,7 +316,7 @@ static enum door_answer check(struct door *d)
             d->env->old_append_limit = imap_caps_append_limit(imapc_caps_text(d->imap));
         imapc_close(&d->imap);
         smtpc_close(&d->smtp);
-        d->state = DOOR_IDLE;
+        stop_asking(d);
         return DOOR_RIGHT;
     }
     if (e->code == E_AUTH) {
@@ -284,6 +331,7 @@ static enum door_answer check(struct door *d)
 
 enum door_answer door_step(struct door *d)
 {
+    enum door_answer answer;
     switch (d->state) {
     case DOOR_IDLE:
         break;
@@ -293,6 +341,10 @@ enum door_answer door_step(struct door *d)
     case DOOR_DOWN:
         stop_asking(d);
         return DOOR_UNAVAILABLE;
+    case DOOR_HOST:
+        if (!ask_dav(d, &answer) || answer != DOOR_WAIT || d->state != DOOR_CHECK)
+            return answer;
+        return check(d);
     case DOOR_CHECK:
         return check(d);
     case DOOR_PENALTY:

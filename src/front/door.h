@@ -11,11 +11,12 @@
 #ifndef WHERRY_FRONT_DOOR_H
 #define WHERRY_FRONT_DOOR_H
 
+#include "front/dav_ask.h"
 #include "wherry/client/imap.h"
 #include "wherry/client/smtp.h"
 #include "wherry/move/account.h"
 
-enum door_state { DOOR_IDLE, DOOR_CACHED, DOOR_DOWN, DOOR_CHECK, DOOR_PENALTY };
+enum door_state { DOOR_IDLE, DOOR_CACHED, DOOR_DOWN, DOOR_HOST, DOOR_CHECK, DOOR_PENALTY };
 
 struct door {
     struct env *env;
@@ -29,6 +30,10 @@ struct door {
     enum door_state state;
     struct imapc *imap;
     struct smtpc *smtp;
+    bool dav;            /* the old host's calendars are asked, and not its mail */
+    struct front *front; /* for that */
+    struct dav_ask ask;
+    bool asking;
     struct timer delay;
     int64_t began; /* seconds since 1970, for an id that the log of a host shows as well */
     bool trying[2]; /* counted in the breakers: the old host's, the new one's */

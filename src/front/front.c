@@ -1,5 +1,6 @@
 /* Listeners, and the limits on who may connect. See front.h. */
 #include "config.h"
+#include "front/dav.h"
 #include "front/session.h"
 #include "front/submission.h"
 #include <stdlib.h>
@@ -49,20 +50,25 @@ static void refuse(struct front *f, struct stream *s, const char *reason, const 
 
 enum refusal { REFUSE_DRAIN, REFUSE_MANY, REFUSE_ADDRESS };
 
+#define BUSY                                                                                       \
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nContent-Length: 0\r\n"                  \
+    "Connection: close\r\n\r\n"
 static const struct {
-    const char *reason, *imap, *submission;
+    const char *reason, *line[GATE_DAV + 1];
 } refusals[] = {
-    {"drain", "* BYE The server is going down\r\n", "421 4.3.2 The server is going down\r\n"},
-    {"max_connections", "* BYE [LIMIT] Too many connections\r\n",
-     "421 4.7.0 Too many connections\r\n"},
-    {"max_connections_per_address", "* BYE [LIMIT] Too many connections from your address\r\n",
-     "421 4.7.0 Too many connections from your address\r\n"},
+    {"drain",
+     {"* BYE The server is going down\r\n", "421 4.3.2 The server is going down\r\n", BUSY}},
+    {"max_connections",
+     {"* BYE [LIMIT] Too many connections\r\n", "421 4.7.0 Too many connections\r\n", BUSY}},
+    {"max_connections_per_address",
+     {"* BYE [LIMIT] Too many connections from your address\r\n",
+      "421 4.7.0 Too many connections from your address\r\n", BUSY}},
 };
+#undef BUSY
 
 static void refuse_for(const struct gate *g, struct stream *s, enum refusal why)
 {
-    refuse(g->front, s, refusals[why].reason,
-           g->submission ? refusals[why].submission : refusals[why].imap);
+    refuse(g->front, s, refusals[why].reason, refusals[why].line[g->kind]);
 }
 
 static void on_accept(struct stream *s, void *arg)
@@ -76,21 +82,23 @@ static void on_accept(struct stream *s, void *arg)
         refuse_for(g, s, REFUSE_MANY);
     else if (count_address(f, stream_peer(s)) >= set->max_connections_per_address)
         refuse_for(g, s, REFUSE_ADDRESS);
-    else if (g->submission)
+    else if (g->kind == GATE_SUBMISSION)
         submission_new(f, s, g->implicit);
+    else if (g->kind == GATE_DAV)
+        davs_new(f, s, g->implicit);
     else
         session_new(f, s, g->implicit);
 }
 
-static int open_list(struct front *f, char *const *addresses, bool implicit, bool submission,
-                     struct err *e)
+static int open_list(struct front *f, char *const *addresses, bool implicit,
+                     enum gate_kind kind, struct err *e)
 {
     for (; addresses != NULL && *addresses != NULL; addresses++) {
         if (implicit && f->env->tls_server == NULL)
             return err_set(e, E_TLS, SCOPE_NONE,
                            "%s is to speak TLS, but no certificate is configured", *addresses);
         struct gate *g = mem_alloc(sizeof(*g));
-        *g = (struct gate){.front = f, .implicit = implicit, .submission = submission};
+        *g = (struct gate){.front = f, .implicit = implicit, .kind = kind};
         int rc = listener_open(&g->listener, f->env->worker, *addresses,
                                implicit ? f->env->tls_server : NULL, on_accept, g, e);
         if (rc != 0) {
@@ -109,13 +117,15 @@ int front_start(struct front **out, struct env *env, struct err *e)
     f->env = env;
     list_init(&f->visitors);
     list_init(&f->starters);
-    int rc = open_list(f, env->settings->listen_imap, false, false, e);
+    int rc = open_list(f, env->settings->listen_imap, false, GATE_IMAP, e);
     if (rc == 0)
-        rc = open_list(f, env->settings->listen_imaps, true, false, e);
+        rc = open_list(f, env->settings->listen_imaps, true, GATE_IMAP, e);
     if (rc == 0)
-        rc = open_list(f, env->settings->listen_submission, false, true, e);
+        rc = open_list(f, env->settings->listen_submission, false, GATE_SUBMISSION, e);
     if (rc == 0)
-        rc = open_list(f, env->settings->listen_submissions, true, true, e);
+        rc = open_list(f, env->settings->listen_submissions, true, GATE_SUBMISSION, e);
+    if (rc == 0) /* there is no STARTTLS: with a certificate it is HTTPS */
+        rc = open_list(f, env->settings->listen_dav, env->tls_server != NULL, GATE_DAV, e);
     if (rc != 0)
         front_free(&f);
     *out = f;
@@ -156,6 +166,7 @@ void front_free(struct front **f)
         v->abort(v);
     }
     starters_free(*f);
+    davs_realm_free(*f);
     offer_free(&(*f)->offer);
     free(*f);
     *f = NULL;

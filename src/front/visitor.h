@@ -19,12 +19,15 @@ struct visitor {
 };
 
 struct offer;
+struct dav_realm;
+
+enum gate_kind { GATE_IMAP, GATE_SUBMISSION, GATE_DAV };
 
 struct gate {
     struct listener *listener;
     struct front *front;
     bool implicit; /* TLS from the first byte */
-    bool submission;
+    enum gate_kind kind;
 };
 
 struct front {
@@ -36,6 +39,7 @@ struct front {
     uint32_t next_id;
     bool draining;
     struct offer *offer;  /* of the new host's submission service; NULL until somebody asks */
+    struct dav_realm *realm; /* of the old host's calendars; NULL until somebody asks */
     struct list starters; /* accounts that a submission session made known */
 };
 

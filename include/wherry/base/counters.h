@@ -28,6 +28,7 @@
     X(bytes_from_clients, "bytes received from clients")                                           \
     X(messages_submitted, "submitted messages that the new host accepted")                         \
     X(bytes_submitted, "their bytes")                                                              \
+    X(dav_requests, "requests for calendars and contacts")                                         \
     X(copies_swept, "copies of a mailbox that began in the background")                            \
     X(copies_failed, "copies of a mailbox that were broken off")                                   \
     X(errors, "errors of any kind that were logged at level warn or above")

@@ -23,7 +23,7 @@ bool front_idle(const struct front *f);
 void front_free(struct front **f);
 /* After env->settings and env->tls_server were replaced: new connections use them. */
 void front_reload(struct front *f);
-/* The port of the i-th listener (imap, imaps, submission, submissions), 0 when there is none; for tests that ask for port 0. */
+/* The port of the i-th listener (imap, imaps, submission, submissions, dav), 0 when there is none; for tests that ask for port 0. */
 uint16_t front_port(const struct front *f, unsigned i);
 
 #endif
