@@ -6,7 +6,7 @@
 #define WHERRY_FRONT_CARRY_H
 
 #include "front/session.h"
-#include "front/uidlist.h"
+#include "wherry/imap/uidlist.h"
 
 enum carry_phase {
     CARRY_ASK,   /* what does the client know, what is there on new? */

@@ -9,7 +9,7 @@ libfront_a_SOURCES = src/front/append.c src/front/caps.c src/front/carry.c src/f
 	src/front/structure.c src/front/submission.c src/front/submission.h \
 	src/front/submission_data.c src/front/submission_guest.c src/front/submission_mail.c \
 	src/front/submission_turn.c src/front/transfer.c src/front/transfer.h src/front/transfer_source.c src/front/translate.c src/front/translate.h src/front/translate_names.c src/front/upstream.c \
-	src/front/uidlist.c src/front/uidlist.h src/front/visitor.h include/wherry/front/front.h
+	src/front/visitor.h include/wherry/front/front.h
 # Calendars and contacts.
 libfront_a_SOURCES += src/front/dav.c src/front/dav.h src/front/dav_answer.c src/front/dav_ask.c src/front/dav_ask.h \
 	src/front/dav_carry.c src/front/dav_forward.c src/front/dav_listing.c src/front/dav_request.c \

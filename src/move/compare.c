@@ -28,7 +28,7 @@ static void chunk_free(struct compare *x)
     x->msgs = NULL;
     x->n = 0;
     x->n_intents = 0;
-    x->in_chunk = false;
+    x->chunk = CHUNK_NONE;
 }
 
 void compare_free(struct mover *m)
@@ -38,6 +38,8 @@ void compare_free(struct mover *m)
     buf_free(&x->foreign);
     buf_free(&x->gone);
     store_batch_free(&x->records);
+    news_free(m);
+    uidlist_free(&x->again);
     free(x->late);
     free(x->left.uids);
     spool_free(&x->spool);
@@ -49,12 +51,15 @@ int compare_begin(struct mover *m)
 {
     struct compare *x = &m->compare;
     x->done = false;
-    x->begun = true;
     x->expect = m->old.exists;
     x->expunges = m->old.expunges;
+    news_ask(m);
     if (x->next_batch == 0)
         x->next_batch = 1;
     int r = left_load(m, &x->left);
+    uidlist_free(&x->again);
+    x->again = x->news.changed;
+    x->news.changed = (struct uidlist){.n = 0};
     buf_clear(&x->foreign);
     buf_clear(&x->gone);
     imap_set_begin(&x->foreign_w, &x->foreign);
@@ -79,6 +84,8 @@ static void take_intents(struct compare *x, struct store_intent *v, size_t n)
         for (uint32_t k = 0; k < v[i].n; k++)
             x->msgs[x->n++] = (struct compare_msg){.old_uid = v[i].msgs[k].old_uid,
                                                    .new_uid = v[i].msgs[k].new_uid,
+                                                   .intent = (uint32_t)i,
+                                                   .at = k,
                                                    .size = v[i].msgs[k].size,
                                                    .base = v[i].msgs[k].flags};
 }
@@ -98,7 +105,7 @@ static int ask_chunk(struct mover *m)
     take_intents(x, v, n);
     if (n > 0)
         x->next_batch = v[n - 1].batch + 1;
-    x->in_chunk = true;
+    x->chunk = CHUNK_NEXT;
     x->top_old = last ? m->unit->rec.copied_to : x->n > 0 ? x->msgs[x->n - 1].old_uid : x->old_high;
     x->top_new = x->n > 0 ? x->msgs[x->n - 1].new_uid : x->new_high;
     if (x->top_old > x->old_high) {
@@ -144,8 +151,10 @@ static void on_old(struct mover *m, const struct fetch *f)
     struct compare *x = &m->compare;
     struct compare_msg *g = find(x, f->uid, false);
     struct buf flags = {0};
-    if (f->uid <= x->old_high || f->uid > x->top_old) {
-        x->news = x->news || f->uid <= x->old_high;
+    bool next = x->chunk == CHUNK_NEXT && f->uid > x->old_high && f->uid <= x->top_old;
+    if (!next && (x->chunk != CHUNK_AGAIN || g == NULL)) {
+        if (f->uid <= x->top_old)
+            news_changed(m, f->uid);
         return;
     }
     if (g == NULL) {
@@ -154,7 +163,7 @@ static void on_old(struct mover *m, const struct fetch *f)
             add_late(x, f->uid, false); /* it exists and was not carried over */
         return;
     }
-    x->told += !g->on_old;
+    x->told += !g->on_old && next;
     g->on_old = true;
     if (!f->has_flags || f->bad)
         return; /* what cannot be read is left as it was copied */
@@ -170,7 +179,7 @@ static void on_new(struct mover *m, const struct fetch *f)
     struct compare_msg *g = find(x, f->uid, true);
     struct buf flags = {0};
     if (g == NULL) {
-        if (f->uid > x->new_high && f->uid <= x->top_new)
+        if (x->chunk == CHUNK_NEXT && f->uid > x->new_high && f->uid <= x->top_new)
             imap_set_add(&x->foreign_w, f->uid, f->uid);
         return;
     }
@@ -185,18 +194,14 @@ static void on_new(struct mover *m, const struct fetch *f)
     buf_free(&flags);
 }
 
-void compare_news(struct mover *m, const struct conn *c)
-{
-    m->compare.news = m->compare.news || (m->compare.begun && c == &m->old);
-}
-
 void compare_event(struct mover *m, struct conn *c)
 {
-    if (c->fetch.uid == 0 || !m->compare.in_chunk)
-        compare_news(m, c); /* of whichever message */
-    else if (c == &m->old)
+    bool asked = c->fetch.uid != 0 && m->compare.chunk != CHUNK_NONE;
+    if (c == &m->old && asked)
         on_old(m, &c->fetch);
-    else
+    else if (c == &m->old)
+        news_flags(m, &c->fetch);
+    else if (asked)
         on_new(m, &c->fetch);
 }
 
@@ -239,11 +244,27 @@ static void settle_flags(struct mover *m, struct compare_msg *g)
     buf_free(&remove);
 }
 
+/* What is gone or missing is counted once, however often it is looked at. */
+static bool counted(struct mover *m, const struct compare_msg *g)
+{
+    struct compare *x = &m->compare;
+    if (x->chunk == CHUNK_AGAIN && (uidlist_has(&x->news.gone, g->old_uid) || left_has(&x->left, g->old_uid)))
+        return true;
+    if (g->on_old && g->on_new)
+        return false;
+    x->told -= x->chunk == CHUNK_AGAIN && !g->on_old && x->told > 0;
+    x->news.unknown = x->news.unknown || !uidlist_add(&x->news.gone, g->old_uid);
+    uidlist_sort(&x->news.gone);
+    return false;
+}
+
 static void settle_one(struct mover *m, struct compare_msg *g)
 {
     struct compare *x = &m->compare;
     if (!g->on_old && g->on_new && !m->can_expunge)
         return; /* it cannot be taken away alone, and is shown for once more */
+    if (counted(m, g))
+        return;
     if (!g->on_old) {
         uncount(m, g);
         if (g->on_new)
@@ -267,18 +288,20 @@ static void settle_one(struct mover *m, struct compare_msg *g)
 static void record_flags(struct mover *m)
 {
     struct compare *x = &m->compare;
-    uint32_t at = 0;
+    bool *changed = mem_array(x->n_intents + 1, sizeof(*changed));
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct compare_msg *g = &x->msgs[i];
+        struct intent_msg *rec = &x->intents[g->intent].msgs[g->at];
+        changed[g->intent] = changed[g->intent] || rec->flags != g->base;
+        rec->flags = g->base;
+    }
     for (size_t i = 0; i < x->n_intents; i++) {
-        bool changed = false;
-        for (uint32_t k = 0; k < x->intents[i].n; k++, at++) {
-            changed = changed || x->intents[i].msgs[k].flags != x->msgs[at].base;
-            x->intents[i].msgs[k].flags = x->msgs[at].base;
-        }
-        if (changed && x->records == NULL)
+        if (changed[i] && x->records == NULL)
             x->records = account_batch(m->account);
-        if (changed)
+        if (changed[i])
             store_put_intent(x->records, &x->intents[i]);
     }
+    free(changed);
 }
 
 void compare_record(struct mover *m)
@@ -292,6 +315,12 @@ void compare_record(struct mover *m)
     store_submit(&x->records, &m->wait);
 }
 
+/* First what changed, then what came. */
+static int next_chunk(struct mover *m)
+{
+    return m->compare.again.n > 0 ? again_chunk(m) : ask_chunk(m);
+}
+
 int compare_advance(struct mover *m)
 {
     struct compare *x = &m->compare;
@@ -299,23 +328,25 @@ int compare_advance(struct mover *m)
         compare_record(m);
         return 0;
     }
-    if (!x->in_chunk) {
+    if (x->chunk == CHUNK_NONE) {
         if (x->new_modseq == 0) /* a pass may go on with what was copied since the last one */
             x->new_modseq = m->new.modseq;
-        return ask_chunk(m);
+        return next_chunk(m);
     }
     for (uint32_t i = 0; i < x->n; i++)
         settle_one(m, &x->msgs[i]);
     record_flags(m);
-    x->old_high = x->top_old;
-    x->new_high = x->top_new;
+    if (x->chunk == CHUNK_NEXT) {
+        x->old_high = x->top_old;
+        x->new_high = x->top_new;
+    }
     chunk_free(x);
     for (size_t i = 0; i < x->n_late && !m->doubted; i++)
         if (x->late[i].was_moved) { /* perhaps that connection has not seen it yet: ask on another one */
             m->doubted = m->again = true;
             return mover_fail(m, E_UNAVAIL, SCOPE_UNIT, "the new host does not list what it stored");
         }
-    return x->done ? 0 : ask_chunk(m);
+    return x->done ? 0 : next_chunk(m);
 }
 
 /* A host that keeps messages to itself must not have them taken for expunged. */
@@ -342,10 +373,10 @@ bool compare_again(struct mover *m)
     struct compare *x = &m->compare;
     /* While the gate is closed only somebody who goes past us changes anything: that has to come to an end. */
     unsigned rounds = x->rounds + unit_gate_closed(m->unit);
-    if ((!x->news && m->old.expunges == x->expunges) || rounds > MAX_ROUNDS)
+    if (!news_any(m) || rounds > MAX_ROUNDS)
         return false;
-    compare_free(m);
+    if (x->news.unknown || x->refused) /* what new did not take is tried once more */
+        compare_free(m);
     x->rounds = rounds;
     return true;
 }
-

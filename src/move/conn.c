@@ -178,6 +178,18 @@ static enum conn_event on_line(struct conn *c, const struct resp *r)
     return CONN_LINE;
 }
 
+static enum conn_event on_number(struct conn *c, const struct resp *r)
+{
+    uint32_t uid;
+    if (r->kind == RESP_END)
+        c->in_numbers = false;
+    if (r->kind != RESP_TOK || r->tok.kind != TOK_ATOM || slice_u32(r->tok.text, &uid) != 0 || uid == 0 ||
+        uidlist_add(c->numbers, uid))
+        return CONN_NONE;
+    err_set(&c->err, E_LIMIT, SCOPE_HOST, "a mailbox with too many gaps");
+    return CONN_FAILED;
+}
+
 static enum conn_event on_resp(struct conn *c, const struct imapc_event *ev)
 {
     const struct resp *r = &ev->resp;
@@ -200,11 +212,16 @@ static enum conn_event on_resp(struct conn *c, const struct imapc_event *ev)
         c->pushed = c->pushed || (r->cond == COND_NO && (conn_code_is(c, "THROTTLED") || conn_code_is(c, "INUSE")));
         return CONN_TAGGED;
     case RESP_BEGIN:
+        c->in_numbers = c->numbers != NULL && slice_is_nocase(r->name, "SEARCH");
+        if (c->in_numbers)
+            return CONN_NONE;
         c->in_fetch = r->has_num && slice_is_nocase(r->name, "FETCH");
         return c->in_fetch ? on_fetch(c, r) : on_line(c, r);
     case RESP_TOK:
     case RESP_BYTES:
     case RESP_END:
+        if (c->in_numbers)
+            return on_number(c, r);
         return c->in_fetch ? on_fetch(c, r) : on_line(c, r);
     default:
         return CONN_NONE;

@@ -6,6 +6,7 @@
 #define WHERRY_MOVE_CONN_H
 
 #include "wherry/client/imap.h"
+#include "wherry/imap/uidlist.h"
 #include "wherry/move/account.h"
 
 enum conn_event {
@@ -28,6 +29,8 @@ struct conn {
     struct fetch fetch;
     struct resp_line line;
     bool in_fetch, line_done, whole;
+    struct uidlist *numbers; /* those of SEARCH go there; NULL: SEARCH is a line as any other */
+    bool in_numbers;
     struct slice bytes;
     uint32_t id;
     enum imap_cond cond;

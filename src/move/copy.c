@@ -240,7 +240,7 @@ int copy_old_event(struct mover *m, enum conn_event ev)
     switch (ev) {
     case CONN_FETCH:
         if (m->old.fetch.seq < c->first_seq)
-            compare_news(m, &m->old);
+            news_flags(m, &m->old.fetch);
         if (c->cur->meta_id != 0)
             batch_add(m, c->cur, &m->old.fetch);
         if (c->next != NULL && c->next->meta_id != 0)

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libmove.a
 libmove_a_SOURCES = \
 	src/move/account.c \
+	src/move/again.c \
 	src/move/batch.c \
 	src/move/compare.c \
 	src/move/conn.c \
@@ -21,6 +22,7 @@ libmove_a_SOURCES = \
 	src/move/mover.c \
 	src/move/mover_priv.h \
 	src/move/names.c \
+	src/move/news.c \
 	src/move/open.c \
 	src/move/pace.c \
 	src/move/resend.c \

@@ -325,7 +325,11 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
         *(old ? &m->old_ready : &m->new_ready) = true;
         return 0;
     }
+    if (old && ev == CONN_LINE)
+        news_line(m);
     if (ev == CONN_TAGGED) {
+        if (old && m->compare.news.id != 0 && c->id == m->compare.news.id)
+            news_listed(m);
         int r = on_tagged(m, c);
         if (r != 0)
             return r;
@@ -343,8 +347,8 @@ static int on_event(struct mover *m, struct conn *c, enum conn_event ev)
     case MV_SEEK:
         if (ev == CONN_FETCH && old && c->fetch.seq == m->seek_mid && c->fetch.uid != 0)
             m->seek_uid = c->fetch.uid;
-        else if (ev == CONN_FETCH)
-            compare_news(m, c);
+        else if (ev == CONN_FETCH && old)
+            news_flags(m, &c->fetch);
         return 0;
     case MV_COPY:
         return old ? copy_old_event(m, ev) : copy_new_event(m, ev);
@@ -400,7 +404,7 @@ static int advance_match(struct mover *m)
 
 static int advance_compare(struct mover *m)
 {
-    if (m->compare.done && !m->compare.in_chunk) {
+    if (m->compare.done && m->compare.chunk == CHUNK_NONE) {
         compare_record(m);
         mover_enter(m, MV_TIDY);
         return compare_trust(m);

@@ -121,6 +121,7 @@ struct match {
 /* One message of the compared chunk. */
 struct compare_msg {
     uint32_t old_uid, new_uid;
+    uint32_t intent, at; /* where it is recorded: compare.intents[intent].msgs[at] */
     uint32_t base; /* the digest that flags_merge takes */
     uint64_t size, new_size;
     bool on_old, on_new;
@@ -134,6 +135,23 @@ struct late_msg {
 };
 
 struct resend;
+/* What changed on old behind the comparison, see news.c. */
+struct news {
+    struct uidlist uids;    /* of old, by message number, as the comparison began; what came later is not in it */
+    struct uidlist listed;  /* the next one, which is coming in */
+    struct uidlist changed; /* has to be compared again */
+    struct uidlist gone;    /* was compared again, and found gone or missing: that is counted once */
+    bool numbers;           /* uids is complete */
+    bool unknown;           /* of which message is not known: all has to be */
+    unsigned tries;         /* to list them in this pass */
+    uint32_t id;            /* of the SEARCH */
+};
+
+enum chunk_kind {
+    CHUNK_NONE,
+    CHUNK_NEXT, /* the messages of the next intents */
+    CHUNK_AGAIN /* some that were compared before */
+};
 
 struct compare {
     uint32_t next_batch;         /* first intent of the next chunk */
@@ -145,8 +163,9 @@ struct compare {
     size_t n_intents;
     struct store_batch *records; /* digests of flags, to be written when new has taken the flags */
     bool refused;                /* it did not take some */
-    bool in_chunk, done;
-    bool begun;                  /* some of it was compared: what changes from here on is news */
+    enum chunk_kind chunk;       /* in hand */
+    bool done;
+    bool begun;                  /* from here on what changes is news */
     struct set_writer foreign_w, gone_w;
     struct buf foreign, gone;    /* sets of new UIDs */
     struct late_msg *late;
@@ -156,8 +175,9 @@ struct compare {
     uint64_t new_modseq;         /* of the new mailbox when the first pass began: see switch.c */
     bool differs;                /* new is known to keep other flags than old: who was in sync with old is not with new */
     uint32_t expect, expunges;   /* what it had when the pass began, and EXPUNGEs seen until then */
+    struct uidlist again;        /* of news.changed, what is left to do in this pass */
     uint32_t old_id, new_id;     /* the commands that list; others only change flags */
-    bool news;                   /* flags changed on old since they were compared */
+    struct news news;
     unsigned rounds;
     /* Recorded as moved, and not there after all. Applied by the switch only, since a comparison that is begun anew counts
      * anew. */
@@ -333,7 +353,6 @@ void match_free(struct mover *m);
 /* compare.c, tidy.c */
 int compare_begin(struct mover *m) MUST_USE;
 void compare_event(struct mover *m, struct conn *c);
-void compare_news(struct mover *m, const struct conn *c); /* flags of a message that was not asked about */
 int compare_advance(struct mover *m) MUST_USE; /* when no reply is due; m->compare.done when all chunks are compared */
 /* Writes what is in compare.records; when no reply is due. */
 void compare_record(struct mover *m);
@@ -348,6 +367,18 @@ int tidy_refused(struct mover *m, struct conn *c) MUST_USE;
 int tidy_pump(struct mover *m) MUST_USE; /* while a reply is due */
 int tidy_advance(struct mover *m) MUST_USE; /* likewise; m->tidied when nothing is left to do */
 void compare_free(struct mover *m);
+
+/* again.c: a chunk of what changed since it was compared; asks. */
+int again_chunk(struct mover *m) MUST_USE;
+
+/* news.c */
+void news_ask(struct mover *m);                          /* the numbers of old as they are now */
+void news_line(struct mover *m);                         /* of old: an EXPUNGE? */
+void news_flags(struct mover *m, const struct fetch *f); /* of a message that was not asked about */
+void news_changed(struct mover *m, uint32_t old_uid);
+void news_listed(struct mover *m);                       /* the reply to news_ask is complete */
+bool news_any(const struct mover *m);
+void news_free(struct mover *m);
 
 /* foreign.c: the messages of compare.foreign */
 /* Asks for them where an earlier try to carry them is recorded (then match.n is not 0), and for what may be copies. */

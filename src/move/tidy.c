@@ -77,7 +77,8 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
         return x->tidy_step == TIDY_RESEND ? resend_event(m, x->resend, ev) : 0;
     }
     if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL) {
-        x->news = x->news || ev == CONN_FETCH;
+        if (ev == CONN_FETCH)
+            news_flags(m, &m->old.fetch);
         return 0;
     }
     if (ev == CONN_FETCH && m->old.fetch.uid == x->late[x->n_late - 1].uid)

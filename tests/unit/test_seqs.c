@@ -1,6 +1,6 @@
 /* Message numbers and lists of UIDs while a session is carried over, held against plain arrays. */
 #include "front/seqs.h"
-#include "front/uidlist.h"
+#include "wherry/imap/uidlist.h"
 #include "unit.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,13 +142,24 @@ static void test_uidlist(void **state)
         }
         uidlist_sort(&l);
         assert_int_equal(uidlist_count(&l), n);
+        for (unsigned i = 0; i < 10; i++) {
+            uint32_t uid = 1 + (uint32_t)rand() % COUNT;
+            assert_int_equal(uidlist_has(&l, uid), in[uid]);
+            n -= in[uid];
+            in[uid] = false;
+            assert_true(uidlist_del(&l, uid));
+            assert_int_equal(uidlist_count(&l), n);
+        }
+        uint32_t num = 0;
         struct uidlist_at at = uidlist_first(&l);
         for (uint32_t uid = 1; uid <= COUNT; uid++) {
             if (!in[uid])
                 continue;
             assert_int_equal(at.uid, uid);
+            assert_int_equal(uidlist_nth(&l, ++num), uid);
             uidlist_next(&at);
         }
+        assert_int_equal(uidlist_nth(&l, num + 1), 0);
         assert_int_equal(at.uid, 0);
         uidlist_free(&l);
     }

@@ -1,6 +1,6 @@
 /* The UIDs of a mailbox in their order, as ranges: 8 bytes for each gap. Pure. */
-#ifndef WHERRY_FRONT_UIDLIST_H
-#define WHERRY_FRONT_UIDLIST_H
+#ifndef WHERRY_IMAP_UIDLIST_H
+#define WHERRY_IMAP_UIDLIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +21,10 @@ void uidlist_free(struct uidlist *l); /* leaves it empty and usable */
 bool uidlist_add(struct uidlist *l, uint32_t uid); /* false: too many */
 void uidlist_sort(struct uidlist *l); /* afterwards each is there once, ascending */
 uint64_t uidlist_count(const struct uidlist *l);
+/* Of a sorted one: */
+uint32_t uidlist_nth(const struct uidlist *l, uint32_t num); /* from 1; 0: there are not so many */
+bool uidlist_has(const struct uidlist *l, uint32_t uid);
+bool uidlist_del(struct uidlist *l, uint32_t uid); /* false: too many ranges, it is still there */
 
 /* Goes through a sorted one. */
 struct uidlist_at {

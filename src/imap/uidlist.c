@@ -1,8 +1,9 @@
 /* See uidlist.h. */
 #include "config.h"
-#include "front/uidlist.h"
+#include "wherry/imap/uidlist.h"
 #include "wherry/base/mem.h"
 #include <stdlib.h>
+#include <string.h>
 
 void uidlist_free(struct uidlist *l)
 {
@@ -56,6 +57,61 @@ void uidlist_sort(struct uidlist *l)
     }
     l->n = kept + 1;
     l->mixed = false;
+}
+
+uint32_t uidlist_nth(const struct uidlist *l, uint32_t num)
+{
+    for (size_t i = 0; i < l->n && num > 0; i++) {
+        uint32_t len = l->v[i].hi - l->v[i].lo + 1;
+        if (num <= len)
+            return l->v[i].lo + (num - 1);
+        num -= len;
+    }
+    return 0;
+}
+
+/* The range that it is in, or the place of one that it would be in. */
+static size_t place(const struct uidlist *l, uint32_t uid)
+{
+    size_t lo = 0, hi = l->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (l->v[mid].hi < uid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+bool uidlist_has(const struct uidlist *l, uint32_t uid)
+{
+    size_t at = place(l, uid);
+    return at < l->n && l->v[at].lo <= uid;
+}
+
+bool uidlist_del(struct uidlist *l, uint32_t uid)
+{
+    size_t at = place(l, uid);
+    if (at == l->n || l->v[at].lo > uid)
+        return true;
+    struct uid_range *r = &l->v[at];
+    if (r->lo == r->hi) {
+        memmove(r, r + 1, (--l->n - at) * sizeof(*r));
+    } else if (uid == r->lo) {
+        r->lo++;
+    } else if (uid == r->hi) {
+        r->hi--;
+    } else {
+        uint32_t hi = r->hi;
+        r->hi = uid - 1;
+        if (!push(l, uid + 1, hi))
+            return false;
+        struct uid_range last = l->v[l->n - 1];
+        memmove(&l->v[at + 2], &l->v[at + 1], (l->n - at - 2) * sizeof(last));
+        l->v[at + 1] = last;
+    }
+    return true;
 }
 
 uint64_t uidlist_count(const struct uidlist *l)
