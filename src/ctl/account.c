@@ -105,8 +105,10 @@ static void account_json(struct buf *out, const struct ctl_account *a, const str
     json_close(&j, '[');
     json_open(&j, "mailboxes", '[');
     for (size_t i = 0; i < us->n; i++)
-        json_unit(&j, &us->v[i]);
+        if (!unit_is_collection(us->v[i].kind))
+            json_unit(&j, &us->v[i]);
     json_close(&j, '[');
+    collections_json(&j, us->v, us->n);
     json_close(&j, '{');
     buf_putc(out, '\n');
 }
@@ -177,6 +179,8 @@ static void account_text(const struct ctl_output *o, const struct ctl_account *a
     unsigned name = 7;
     for (size_t i = 0; i < us->n; i++) {
         struct buf text = {0};
+        if (unit_is_collection(us->v[i].kind))
+            continue;
         text_mailbox(&text, us->v[i].view_name);
         unsigned w = text_width(buf_slice(&text));
         buf_free(&text);
@@ -190,7 +194,9 @@ static void account_text(const struct ctl_output *o, const struct ctl_account *a
     text_put(o->out, SLICE_LIT("mailbox"), name, 0);
     buf_puts(o->out, "  state        found    moved   left vanished  bytes\n");
     for (size_t i = 0; i < us->n; i++)
-        put_unit(o->out, &us->v[i], name);
+        if (!unit_is_collection(us->v[i].kind))
+            put_unit(o->out, &us->v[i], name);
+    collections_text(o, us->v, us->n);
     put_prefixes(o->out, "other people's mailboxes", a->record.others);
     put_prefixes(o->out, "shared mailboxes", a->record.shared);
     if (us->damaged > 0)

@@ -67,6 +67,11 @@ int ctl_show_account(const struct ctl_output *o, struct ctl_model *m, struct sto
 int ctl_show_left(const struct ctl_output *o, struct ctl_model *m, struct store *s, size_t index,
                   struct err *e) MUST_USE;
 
+/* collections.c: of these units, those that are calendars and address books */
+struct json;
+void collections_json(struct json *j, const struct store_unit *v, size_t n);
+void collections_text(const struct ctl_output *o, const struct store_unit *v, size_t n);
+
 /* Compares both hosts, of an account or (SIZE_MAX) of all. True: nothing differs, and all was compared. */
 struct ctl_verify {
     bool digest;

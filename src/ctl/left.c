@@ -1,4 +1,4 @@
-/* wherryctl left-behind: the messages that the new host refused, and where they are kept. */
+/* wherryctl left-behind: the messages and items that the new host refused, and where they are kept. */
 #include "config.h"
 #include "ctl.h"
 #include <stdlib.h>
@@ -37,10 +37,12 @@ static void mailbox_name(struct store *s, const struct store_left *l, struct buf
 {
     struct store_unit u;
     buf_clear(out);
-    if (store_get_unit(s, l->account, l->unit, &u) == 0)
-        text_mailbox(out, u.view_name);
-    else
+    if (store_get_unit(s, l->account, l->unit, &u) != 0)
         buf_puts(out, "?");
+    else if (unit_is_collection(u.kind))
+        buf_puts(out, u.view_name);
+    else
+        text_mailbox(out, u.view_name);
     store_unit_clear(&u);
 }
 
@@ -52,7 +54,10 @@ static void json_left(struct json *j, const struct ctl_model *m, const struct st
     json_open(j, NULL, '{');
     json_str(j, "account", slice_str(account_name(m, l->account)));
     json_str(j, "mailbox", mailbox);
-    json_num(j, "uid", l->old_uid);
+    if (l->name[0] != '\0')
+        json_str(j, "item", slice_str(l->name));
+    else
+        json_num(j, "uid", l->old_uid);
     json_num(j, "size", l->size);
     json_int(j, "date", l->date);
     json_int(j, "when", l->when);
@@ -65,10 +70,17 @@ static void json_left(struct json *j, const struct ctl_model *m, const struct st
 
 static void put_left(struct buf *out, const struct ctl_model *m, const struct store_left *l)
 {
-    buf_printf(out, "  UID %u, ", (unsigned)l->old_uid);
-    text_put_bytes(out, l->size);
-    buf_puts(out, ", of ");
-    text_put_time(out, l->date);
+    if (l->name[0] != '\0') {
+        buf_puts(out, "  ");
+        text_put(out, slice_str(l->name), 0, 0);
+        buf_puts(out, ", ");
+        text_put_bytes(out, l->size);
+    } else {
+        buf_printf(out, "  UID %u, ", (unsigned)l->old_uid);
+        text_put_bytes(out, l->size);
+        buf_puts(out, ", of ");
+        text_put_time(out, l->date);
+    }
     if (l->flags[0] != '\0') {
         buf_puts(out, ", flags ");
         text_put(out, slice_str(l->flags), 0, 0);
@@ -124,7 +136,10 @@ static void left_text(struct buf *out, const struct ctl_model *m, struct store *
         buf_puts(out, "Nothing was left behind.\n");
     } else {
         buf_putc(out, '\n');
-        text_put_count(out, ls->n, "message", "messages");
+        bool items = false;
+        for (size_t i = 0; i < ls->n; i++)
+            items = items || ls->v[i].name[0] != '\0';
+        text_put_count(out, ls->n, items ? "message or item" : "message", items ? "messages and items" : "messages");
         buf_puts(out, " left behind.\n");
     }
     if (ls->damaged > 0)

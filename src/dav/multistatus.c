@@ -37,6 +37,7 @@ static void prop_clear(struct dav_prop *p)
     buf_free(&p->xml);
     buf_free(&p->text);
     buf_free(&p->href);
+    buf_free(&p->hrefs);
     for (size_t i = 0; i < p->n_names; i++)
         free(p->names[i]);
     free(p->names);
@@ -113,30 +114,39 @@ static int begin_property(struct multistatus *m, const struct xml_event *ev)
 static int add_to_property(struct multistatus *m, const struct xml_event *ev)
 {
     struct dav_prop *p = &m->r.props[m->r.n_props - 1];
-    size_t before = p->xml.len + p->text.len + p->href.len;
+    size_t before = p->xml.len + p->text.len + p->href.len + p->hrefs.len;
     xml_put_event_alone(&p->xml, ev);
     if (ev->kind == XML_TEXT) {
         buf_put_slice(&p->text, ev->text);
-        if (m->in_href != 0)
+        if (m->in_href != 0 && !m->href_done)
             buf_put_slice(&p->href, ev->text);
+        if (m->in_href != 0 && memchr(ev->text.p, '\n', ev->text.n) == NULL)
+            buf_put_slice(&p->hrefs, ev->text);
     } else if (ev->kind == XML_START) {
         if (ev->depth == RESPONSE_DEPTH + 4 && p->n_names < NAMES_MAX) {
             struct buf name = {0};
             buf_put_slice(&name, ev->ns);
             buf_putc(&name, ' ');
             buf_put_slice(&name, ev->name);
+            for (size_t i = 0; i < ev->n_attrs; i++) {
+                if (!slice_is(ev->attrs[i].name, "name") || ev->attrs[i].ns.n > 0)
+                    continue;
+                buf_putc(&name, ' ');
+                buf_put_slice(&name, ev->attrs[i].value);
+            }
             before -= name.len < before ? name.len : 0;
             p->names = mem_grow(p->names, p->n_names + 1, sizeof(*p->names));
             p->names[p->n_names++] = mem_strdup(buf_cstr(&name));
             buf_free(&name);
         }
-        if (!m->href_done && m->in_href == 0 && xml_is(ev, NS_DAV, "href"))
+        if (m->in_href == 0 && xml_is(ev, NS_DAV, "href"))
             m->in_href = ev->depth;
     } else if (m->in_href == ev->depth) {
         m->in_href = 0;
         m->href_done = true;
+        buf_putc(&p->hrefs, '\n');
     }
-    return hold(m, p->xml.len + p->text.len + p->href.len - before);
+    return hold(m, p->xml.len + p->text.len + p->href.len + p->hrefs.len - before);
 }
 
 static void end_propstat(struct multistatus *m)

@@ -22,16 +22,18 @@ static bool add_unit_totals(struct slice key, struct slice value, void *arg)
     (void)key;
     if (store_unit_decode(&u, value) == 0) {
         struct counters *c = t->c;
-        if (u.kind == UNIT_MAILBOX && u.home == HOME_OLD && u.state != UNIT_DELETED && u.account != t->last) {
+        bool moves = u.kind != UNIT_FOLDER && u.kind != UNIT_STAYS;
+        bool items = unit_is_collection(u.kind);
+        if (moves && u.home == HOME_OLD && u.state != UNIT_DELETED && u.account != t->last) {
             t->last = u.account;
             sweep_note_absent(t->all, u.account);
         }
         unit_settle_state(&u);
         unit_gauges(c, &u, 1);
-        c->found += u.found;
-        c->moved += u.moved;
-        c->left_behind += u.left_behind;
-        c->vanished += u.vanished;
+        *(items ? &c->items_found : &c->found) += u.found;
+        *(items ? &c->items_moved : &c->moved) += u.moved;
+        *(items ? &c->items_left_behind : &c->left_behind) += u.left_behind;
+        *(items ? &c->items_vanished : &c->vanished) += u.vanished;
         c->stragglers += u.stragglers;
         c->bytes_moved += u.bytes;
         store_unit_clear(&u);
@@ -103,11 +105,14 @@ static void account_free(struct account *a)
     if (a->barrier.pending)
         store_wait_forget(a->all->env->store, &a->barrier);
     mirror_abort(&a->mirror);
+    dav_mirror_abort(&a->dav_mirror);
     for (uint32_t i = 0; i < a->n_units; i++)
         unit_free(&a->units[i]);
     free(a->units);
     hash_free(&a->by_view);
     hash_free(&a->by_new);
+    hash_free(&a->by_path);
+    hash_free(&a->by_new_path);
     store_account_clear(&a->rec);
     buf_free(&a->key);
     buf_free(&a->login);
@@ -168,7 +173,7 @@ void account_release(struct account *a)
 {
     if (list_empty(&a->users) && (!sweep_can(a) || (a->movers == 0 && a->all->sweep.in_ring > a->all->env->settings->movers)))
         sweep_leave(a);
-    if (!list_empty(&a->users) || a->mirror != NULL || a->movers > 0)
+    if (!list_empty(&a->users) || a->mirror != NULL || a->dav_mirror != NULL || a->movers > 0)
         return;
     secret_free(&a->password);
     if (!list_empty(&a->sweeping))
@@ -246,7 +251,7 @@ void account_enter(struct account *a, enum account_state to)
 
 void account_settle(struct account *a)
 {
-    if (a->rec.state == ACCOUNT_NEW || a->mirror != NULL)
+    if (a->rec.state == ACCOUNT_NEW || a->mirror != NULL || a->dav_mirror != NULL)
         return;
     while (a->settled < a->n_units && (a->units[a->settled] == NULL || !unit_needs_old(a->units[a->settled])))
         a->settled++;
@@ -332,6 +337,8 @@ static int account_load(struct accounts *all, struct slice key, struct account *
     list_init(&a->sweeping);
     a->by_view = hash_new();
     a->by_new = hash_new();
+    a->by_path = hash_new();
+    a->by_new_path = hash_new();
     buf_put_slice(&a->key, key);
     int r = store_find_account(all->env->store, key, &id);
     if (r == E_NOTFOUND) {
@@ -404,13 +411,16 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
         a->client_address = mem_strdup(u->address);
         a->client_port = u->port;
     }
-    if (a->rec.state == ACCOUNT_NEW && a->mirror == NULL) {
+    bool mail = all->env->settings->old_imap.host != NULL && all->env->settings->new_imap.host != NULL;
+    if (a->rec.state == ACCOUNT_NEW && a->mirror == NULL && mail) {
         err_clear(&a->mirror_err);
         a->mirror = mirror_start(a);
     }
+    dav_account_attached(a);
     account_settle(a);
     sweep_enrol(a);
-    account_look(a);
+    if (mail)
+        account_look(a);
     *out = a;
     return 0;
 }
@@ -465,7 +475,7 @@ const char *account_shared(const struct account *a)
 void account_walk(struct account *a, account_walk_cb *cb, void *arg)
 {
     for (uint32_t i = 0; i < a->n_units; i++)
-        if (a->units[i] != NULL && a->units[i]->rec.state != UNIT_DELETED)
+        if (a->units[i] != NULL && a->units[i]->rec.state != UNIT_DELETED && !unit_is_collection(a->units[i]->rec.kind))
             if (!cb(a->units[i], arg))
                 return;
 }

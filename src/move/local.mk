@@ -7,6 +7,18 @@ libmove_a_SOURCES = \
 	src/move/conn.c \
 	src/move/conn.h \
 	src/move/copy.c \
+	src/move/dav_batch.c \
+	src/move/dav_find.c \
+	src/move/dav_job.c \
+	src/move/dav_left.c \
+	src/move/dav_list.c \
+	src/move/dav_mirror.c \
+	src/move/dav_mover.c \
+	src/move/dav_mover.h \
+	src/move/dav_priv.h \
+	src/move/dav_side.c \
+	src/move/dav_switch.c \
+	src/move/dav_view.c \
 	src/move/flags.c \
 	src/move/flags.h \
 	src/move/foreign.c \
@@ -38,4 +50,4 @@ libmove_a_SOURCES = \
 	src/move/throttle.h \
 	src/move/tidy.c \
 	src/move/unit.c \
-	include/wherry/move/account.h
+	include/wherry/move/account.h include/wherry/move/dav.h

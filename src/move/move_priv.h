@@ -10,6 +10,8 @@
 
 struct mirror;
 struct mover;
+struct dav_mirror;
+struct dav_mover;
 
 /*
  * What moves without anybody waiting for it. Accounts take turns; those that are not in memory stand in `absent` by their id,
@@ -67,10 +69,13 @@ struct account {
     struct list users;    /* struct account_user.node */
     struct hash *by_view; /* name of the view -> struct unit */
     struct hash *by_new;  /* name on the new host -> struct unit */
+    struct hash *by_path, *by_new_path; /* the same of collections, by their decoded paths */
     struct unit **units;  /* by id - 1; deleted ones included */
     uint32_t n_units;
     struct mirror *mirror; /* while it runs */
     struct err mirror_err;
+    struct dav_mirror *dav_mirror; /* of the collections, while it runs */
+    struct err dav_mirror_err;
     unsigned movers;       /* running or queued for this account */
     unsigned running;      /* of these: each is one connection to either host under the person's name */
     unsigned looks;        /* of the running ones: at stragglers */
@@ -88,6 +93,9 @@ struct unit {
     struct account *account;
     struct store_unit rec;
     struct mover *mover; /* while it runs */
+    struct dav_mover *dav; /* the same for a collection */
+    unsigned writes;       /* changes of clients on their way to a collection on old */
+    bool held;             /* no more of them: the switch is at hand */
     struct list queued;
     struct list seats;   /* struct unit_seat.node: sessions that use it on old */
     bool gate_closed;    /* nobody sits down any more: its home is about to change */
@@ -127,6 +135,7 @@ struct unit *unit_from_record(struct account *a, struct store_unit *rec); /* tak
 void unit_free(struct unit **u);
 /* The one place where a unit changes state; checks the table, keeps the gauges, logs. */
 void unit_enter(struct unit *u, enum unit_state to);
+bool unit_running(const struct unit *u); /* a mover works on it */
 /* Starts the copy or queues it. */
 void unit_start(struct unit *u);
 /* Breaks off a running or queued copy (the mailbox was deleted). */
@@ -215,9 +224,24 @@ uint64_t rest_until_ms(const struct unit *u); /* for the sweep; 0: it does not r
 void rest_end(struct unit *u);
 /* Whether the account's folders rest; if not, they do so for ms from now on. */
 bool rest_folders(struct account *a, uint64_t ms);
+/* The same for its collections: begins to rest; whether it does. */
+void rest_collections(struct account *a, uint64_t ms);
+bool collections_rest(const struct account *a);
 /* Forgets what rests no longer and did not fail. */
 void rests_tidy(struct accounts *all);
 void rests_free(struct hash **rests);
+
+/* ---- dav_view.c, dav_mirror.c, dav_mover.c ---- */
+void dav_names_add(struct account *a, struct unit *u);
+void dav_names_del(struct account *a, struct unit *u);
+struct unit *collection_at(struct account *a, struct slice key);
+struct unit *collection_at_new(struct account *a, struct slice key);
+/* Starts the mirror of the collections where it is due. */
+void dav_account_attached(struct account *a);
+void dav_mirror_abort(struct dav_mirror **m);
+bool dav_can(const struct account *a); /* the hosts can be entered for it now */
+struct dav_mover *dav_mover_start(struct unit *u);
+void dav_mover_abort(struct dav_mover **m);
 
 /* ---- names.c ---- */
 void names_add(struct account *a, struct unit *u);

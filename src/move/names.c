@@ -12,6 +12,10 @@ enum {
 
 void names_add(struct account *a, struct unit *u)
 {
+    if (unit_is_collection(u->rec.kind)) {
+        dav_names_add(a, u);
+        return;
+    }
     hash_put(a->by_view, slice_str(u->rec.view_name), u);
     if (u->rec.new_name[0] != '\0')
         hash_put(a->by_new, slice_str(u->rec.new_name), u);

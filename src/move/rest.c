@@ -81,6 +81,16 @@ bool rest_folders(struct account *a, uint64_t ms)
     return false;
 }
 
+void rest_collections(struct account *a, uint64_t ms)
+{
+    *make(a, UINT32_MAX) = (struct rest){.until_ms = worker_now_ms(a->all->env->worker) + ms};
+}
+
+bool collections_rest(const struct account *a)
+{
+    return lasts(a, find(a, UINT32_MAX));
+}
+
 void rest_end(struct unit *u)
 {
     struct buf key = {0};

@@ -133,9 +133,11 @@ void sweep_leave(struct account *a)
         put_absent(&a->all->sweep, a->rec.id);
 }
 
-/* INBOX, special uses, the rest. */
+/* INBOX, special uses and collections, the rest. */
 static int rank(const struct unit *u)
 {
+    if (unit_is_collection(u->rec.kind)) /* small, and looked at every few minutes */
+        return 1;
     return name_is_inbox(slice_str(u->rec.view_name)) ? 0 : u->rec.special ? 1 : 2;
 }
 
@@ -153,7 +155,8 @@ static int by_turn(const void *a, const void *b)
 /* Can be copied at all; perhaps not now. */
 static bool movable(const struct unit *u)
 {
-    return u != NULL && unit_needs_old(u) && u->rec.new_name[0] != '\0';
+    return u != NULL && unit_needs_old(u) && u->rec.new_name[0] != '\0' &&
+           (u->rec.kind == UNIT_MAILBOX || dav_can(u->account));
 }
 
 static void make_order(struct account *a)
@@ -177,7 +180,7 @@ static struct unit *next_unit(struct account *a)
         make_order(a);
     while (a->next < a->n_order) {
         struct unit *u = a->units[a->order[a->next++] - 1];
-        if (movable(u) && u->mover == NULL && !u->in_queue && rest_until_ms(u) == 0)
+        if (movable(u) && !unit_running(u) && !u->in_queue && rest_until_ms(u) == 0)
             return u;
     }
     return NULL;
@@ -193,8 +196,8 @@ static bool look_later(struct account *a, uint64_t now)
         if (!movable(u))
             continue;
         uint64_t until = rest_until_ms(u);
-        busy = busy || u->mover != NULL || u->in_queue;
-        if (u->mover == NULL && !u->in_queue && until < at)
+        busy = busy || unit_running(u) || u->in_queue;
+        if (!unit_running(u) && !u->in_queue && until < at)
             at = until > now ? until : now + 1;
     }
     forget_order(a);
@@ -359,7 +362,8 @@ void sweep_ended(struct unit *u, int result, const struct err *e)
     }
     if (e->code == E_AUTH || e->scope == SCOPE_ACCOUNT) { /* so it would be with each of them */
         for (uint32_t i = 0; i < a->n_units; i++)
-            if (movable(a->units[i]) && a->units[i]->mover == NULL && a->units[i] != u)
+            if (movable(a->units[i]) && !unit_running(a->units[i]) && a->units[i] != u &&
+                unit_is_collection(a->units[i]->rec.kind) == unit_is_collection(u->rec.kind))
                 rest_begin(a->units[i], false, true);
     } else if (e->scope == SCOPE_HOST && now >= s->rest_until_ms) { /* of several at once only the first counts */
         s->rest_until_ms = now + pace_backed_off(HOST_REST_MS, ++s->failures, HOST_REST_MAX_MS);

@@ -33,7 +33,16 @@ static void gauge(uint64_t *g, int sign)
 
 void unit_gauges(struct counters *c, const struct store_unit *rec, int sign)
 {
-    if (rec->kind != UNIT_MAILBOX || rec->state == UNIT_DELETED)
+    if (rec->state == UNIT_DELETED)
+        return;
+    if (rec->kind == UNIT_CALENDAR || rec->kind == UNIT_ADDRESSBOOK) {
+        gauge(&c->collections, sign);
+        gauge(rec->state == UNIT_MOVED       ? &c->collections_moved
+              : rec->state == UNIT_UNTOUCHED ? &c->collections_untouched
+                                             : &c->collections_copying,
+              sign);
+    }
+    if (rec->kind != UNIT_MAILBOX)
         return;
     gauge(&c->mailboxes, sign);
     if (rec->state == UNIT_MOVED)
@@ -87,7 +96,13 @@ void unit_close_count(struct unit *u)
 
 bool unit_needs_old(const struct unit *u)
 {
-    return u->rec.kind == UNIT_MAILBOX && u->rec.home == HOME_OLD && u->rec.state != UNIT_DELETED;
+    bool moves = u->rec.kind == UNIT_MAILBOX || u->rec.kind == UNIT_CALENDAR || u->rec.kind == UNIT_ADDRESSBOOK;
+    return moves && u->rec.home == HOME_OLD && u->rec.state != UNIT_DELETED;
+}
+
+bool unit_running(const struct unit *u)
+{
+    return u->mover != NULL || u->dav != NULL;
 }
 
 /* ---- making and freeing ---- */
@@ -175,7 +190,7 @@ void unit_progress(const struct unit *u, uint64_t *done, uint64_t *total)
 void unit_start(struct unit *u)
 {
     struct accounts *all = u->account->all;
-    if (u->mover != NULL || u->in_queue)
+    if (unit_running(u) || u->in_queue)
         return;
     u->in_queue = true;
     u->account->movers++;
@@ -197,9 +212,13 @@ void unit_begin(struct unit *u)
 {
     u->account->all->movers++;
     u->account->running++;
-    if (u->account->rec.state != ACCOUNT_MOVING)
+    /* Collections may be known before the mailboxes are. */
+    if (u->account->rec.state != ACCOUNT_MOVING && u->account->rec.state != ACCOUNT_NEW)
         account_enter(u->account, ACCOUNT_MOVING);
-    u->mover = mover_start(u);
+    if (unit_is_collection(u->rec.kind))
+        u->dav = dav_mover_start(u);
+    else
+        u->mover = mover_start(u);
 }
 
 /* Where all places are taken, copies of the sweep make room for what people wait for. */
@@ -243,9 +262,10 @@ void unit_stop(struct unit *u)
         u->in_queue = u->in_looks = false;
         u->account->movers--;
     }
-    if (u->mover != NULL) {
+    if (unit_running(u)) {
         list_remove(&u->swept);
         mover_abort(&u->mover);
+        dav_mover_abort(&u->dav);
         if (u->looking)
             unit_look_ended(u);
         u->account->all->movers--;
@@ -291,6 +311,7 @@ void unit_mover_done(struct unit *u, int result, bool progressed, const struct e
     struct account *a = u->account;
     bool swept = !list_empty(&u->swept);
     u->mover = NULL;
+    u->dav = NULL;
     list_remove(&u->swept);
     a->all->movers--;
     a->running--;
@@ -299,7 +320,8 @@ void unit_mover_done(struct unit *u, int result, bool progressed, const struct e
         return;
     u->pushes = 0;
     if (result == 0) {
-        rest_look(u); /* what is late comes later */
+        if (u->rec.kind == UNIT_MAILBOX)
+            rest_look(u); /* what is late comes later */
         pace_eased(a);
         account_settle(a);
     } else {
@@ -325,7 +347,7 @@ enum readiness unit_touch(struct unit *u, struct account_user *user, struct err 
         err_set(e, E_NOTFOUND, SCOPE_UNIT, "the mailbox was deleted");
         return STATE_FAILED;
     }
-    if (u->mover == NULL && !u->in_queue) {
+    if (!unit_running(u) && !u->in_queue) {
         bool told = user->failed != u; /* this user waited for it and was not told yet */
         user->failed = NULL;
         if (!told || rest_lasts(u)) {

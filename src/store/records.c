@@ -108,7 +108,7 @@ int store_account_decode(struct store_account *a, struct slice value)
     a->shared = version < 2 ? mem_strdup("") : codec_str(&in);
     a->login = later_str(&in, version >= 3);
     bool homes = version >= 4;
-    a->dav = homes ? (enum dav_state)codec_enum(&in, DAV_UNKNOWN, DAV_ABSENT) : DAV_UNKNOWN;
+    a->dav = homes ? (enum dav_state)codec_enum(&in, DAV_UNKNOWN, DAV_KNOWN) : DAV_UNKNOWN;
     a->old_principal = later_str(&in, homes);
     a->new_principal = later_str(&in, homes);
     a->old_calendars = later_str(&in, homes);

@@ -67,8 +67,10 @@ check_PROGRAMS += tests/unit/test_smtp
 TESTS += tests/unit/test_smtp
 tests_unit_test_smtp_SOURCES = tests/unit/test_smtp.c tests/unit/unit.h
 tests_unit_test_smtp_LDADD = libsmtp.a libbase.a $(CMOCKA_LIBS)
-check_PROGRAMS += tests/unit/test_dav_xml tests/unit/test_dav_client
-TESTS += tests/unit/test_dav_xml tests/unit/test_dav_client
+check_PROGRAMS += tests/unit/test_dav_xml tests/unit/test_dav_item tests/unit/test_dav_client
+TESTS += tests/unit/test_dav_xml tests/unit/test_dav_item tests/unit/test_dav_client
+tests_unit_test_dav_item_SOURCES = tests/unit/test_dav_item.c tests/unit/unit.h
+tests_unit_test_dav_item_LDADD = libdav.a libbase.a $(XML_LIBS) $(ICAL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_dav_xml_SOURCES = tests/unit/test_dav_xml.c tests/unit/unit.h
 tests_unit_test_dav_xml_LDADD = libdav.a libbase.a $(XML_LIBS) $(ICAL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_dav_client_SOURCES = tests/unit/test_dav_client.c $(NET_UNIT_PEER)
@@ -79,7 +81,7 @@ TESTS += tests/unit/test_throttle tests/unit/test_sweep
 tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c tests/unit/unit.h
 tests_unit_test_throttle_LDADD = libmove.a $(NET_UNIT_LDADD)
 tests_unit_test_sweep_SOURCES = tests/unit/test_sweep.c tests/unit/unit.h
-tests_unit_test_sweep_LDADD = libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libdav.a libbase.a $(UV_LIBS) \
+tests_unit_test_sweep_LDADD = libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libdav.a $(HTTP_LIBS) libbase.a $(UV_LIBS) \
 	$(OPENSSL_LIBS) $(LMDB_LIBS) $(ZLIB_LIBS) $(CURL_LIBS) $(XML_LIBS) $(ICAL_LIBS) $(CMOCKA_LIBS)
 FRONT_UNIT_TESTS = tests/unit/test_translate tests/unit/test_reply tests/unit/test_caps \
 	tests/unit/test_seqs

@@ -241,7 +241,7 @@ static void fill(enum kind k, union record *r, uint64_t *x)
             .others = any_text(x),
             .shared = any_text(x),
             .login = any_text(x),
-            .dav = DAV_UNKNOWN + next_random(x) % 3,
+            .dav = DAV_UNKNOWN + next_random(x) % 2,
             .old_principal = any_text(x),
             .new_principal = any_text(x),
             .old_calendars = any_text(x),

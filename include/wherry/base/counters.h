@@ -29,6 +29,14 @@
     X(messages_submitted, "submitted messages that the new host accepted")                         \
     X(bytes_submitted, "their bytes")                                                              \
     X(dav_requests, "requests for calendars and contacts")                                         \
+    X(collections, "calendars and address books known (gauge)")                                    \
+    X(collections_untouched, "of these still at home on the old host (gauge)")                     \
+    X(collections_copying, "of these being copied (gauge)")                                        \
+    X(collections_moved, "of these moved (gauge)")                                                 \
+    X(items_found, "events and cards found on the old host in collections whose copy began")       \
+    X(items_moved, "events and cards moved")                                                       \
+    X(items_left_behind, "events and cards that the new host refused, kept in the spool")          \
+    X(items_vanished, "events and cards that vanished from the old host while being copied")       \
     X(copies_swept, "copies of a mailbox that began in the background")                            \
     X(copies_failed, "copies of a mailbox that were broken off")                                   \
     X(errors, "errors of any kind that were logged at level warn or above")

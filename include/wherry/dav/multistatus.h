@@ -14,7 +14,8 @@ struct dav_prop {
     struct buf xml;   /* the element, able to stand in any document */
     struct buf text;  /* all characters in it */
     struct buf href;  /* the text of the first DAV:href in it */
-    char **names;     /* the elements right within, "ns name", NULL at the end (resourcetype, privileges…) */
+    struct buf hrefs; /* of all of them, each with a newline behind */
+    char **names;     /* the elements right within, "ns name", and " value" behind for one with an attribute called name */
     size_t n_names;
 };
 struct dav_response {

@@ -30,7 +30,7 @@ enum unit_home { HOME_OLD = 1, HOME_NEW = 2 };
 
 enum account_state { ACCOUNT_NEW = 1, ACCOUNT_KNOWN = 2, ACCOUNT_MOVING = 3, ACCOUNT_MOVED = 4 };
 
-enum dav_state { DAV_UNKNOWN = 0, DAV_KNOWN = 1 /* collections are mirrored */, DAV_ABSENT = 2 /* the old host has none for them */ };
+enum dav_state { DAV_UNKNOWN = 0, DAV_KNOWN = 1 /* collections are mirrored */ };
 
 struct store_account {
     uint32_t id;
