@@ -189,7 +189,7 @@ static void no_value(struct rewrite *r)
 
 static void on_root(struct rewrite *r, const struct xml_event *ev)
 {
-    if (ev->ns.n < sizeof(r->root_ns) && ev->name.n < sizeof(r->root_name)) {
+    if (ev->ns.n > 0 && ev->ns.n < sizeof(r->root_ns) && ev->name.n < sizeof(r->root_name)) {
         memcpy(r->root_ns, ev->ns.p, ev->ns.n);
         memcpy(r->root_name, ev->name.p, ev->name.n);
     }

@@ -52,3 +52,7 @@ tests_fuzz_fuzz_item_SOURCES = tests/fuzz/fuzz_item.c tests/fuzz/fuzz.h tests/fu
 tests_fuzz_fuzz_item_LDADD = $(DAV_FUZZ_LIBS)
 tests_fuzz_fuzz_multistatus_SOURCES = tests/fuzz/fuzz_multistatus.c tests/fuzz/fuzz.h tests/fuzz/replay.c
 tests_fuzz_fuzz_multistatus_LDADD = $(DAV_FUZZ_LIBS)
+check_PROGRAMS += tests/fuzz/fuzz_dav_rewrite
+TESTS += tests/fuzz/fuzz_dav_rewrite
+tests_fuzz_fuzz_dav_rewrite_SOURCES = tests/fuzz/fuzz_dav_rewrite.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_fuzz_dav_rewrite_LDADD = libfront.a libdav.a libbase.a $(XML_LIBS)

@@ -107,4 +107,8 @@ check_PROGRAMS += tests/unit/test_http
 TESTS += tests/unit/test_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/unit.h
 tests_unit_test_http_LDADD = $(HTTP_LIBS) libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_dav_rewrite
+TESTS += tests/unit/test_dav_rewrite
+tests_unit_test_dav_rewrite_SOURCES = tests/unit/test_dav_rewrite.c tests/unit/unit.h
+tests_unit_test_dav_rewrite_LDADD = libfront.a libdav.a libbase.a $(XML_LIBS) $(CMOCKA_LIBS)
 endif
