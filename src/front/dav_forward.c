@@ -47,6 +47,8 @@ static bool passes(struct dav_session *d, enum unit_home side, struct slice name
     char text[64];
     if (d->plan == PLAN_LISTING && slice_is_nocase(name, "Accept-Encoding"))
         return false; /* it is read on the way */
+    if (d->body.len > 0 && slice_is_nocase(name, "Content-Type"))
+        return side == HOME_OLD;
     if (among(name, never) || among(name, translated) || among(name, trusted))
         return false;
     if (name.n < sizeof(text)) {
@@ -111,6 +113,8 @@ static int gather(struct dav_session *d, enum unit_home side, struct fields *f)
     }
     int rc = translated_fields(d, side, f);
     buf_puts(make_field(f, "X-Forwarded-For"), stream_peer(d->client));
+    if (side == HOME_NEW && d->body.len > 0) /* it is, whatever the client calls it; some hosts refuse all else */
+        buf_puts(make_field(f, "Content-Type"), "application/xml; charset=utf-8");
     settle_fields(f);
     return rc;
 }

@@ -133,41 +133,44 @@ static struct rewrite *part_rewrite(struct dav_session *d, const struct listing_
     return p->side == HOME_OLD ? rewrite_new(&from_old, d, REWRITE_OPEN) : rewrite_new(&from_new, d, REWRITE_INNER);
 }
 
-static bool fail(struct dav_session *d, const struct listing_part *p, const struct err *e)
+/* The listing is gone then. */
+static void fail(struct dav_session *d, enum unit_home side, const struct err *e)
 {
     if (d->head_sent)
         davs_broken(d, "host_failed", e);
     else
-        davs_host_failed(d, p->side, e);
-    return true;
+        davs_host_failed(d, side, e);
 }
 
-/* True when this part of it has answered as it should. */
-static bool part_ready(struct dav_session *d, struct listing_part *p)
+/* Looks whether this part has answered as it should; if it will not, everything is over. */
+static void look_at(struct dav_session *d, struct listing_part *p)
 {
     struct davr_event ev;
     struct err e = {0};
-    if (p->ready)
-        return true;
     davr_next(p->r, &ev);
-    if (ev.kind == DAVR_FAILED) {
-        fail(d, p, ev.err);
-    } else if (ev.kind != DAVR_NONE && davr_status(p->r) != 207) {
-        err_set(&e, E_PROTO, SCOPE_HOST, "a listing was answered with %u", davr_status(p->r));
-        fail(d, p, &e);
-    }
     p->ready = ev.kind == DAVR_HEAD && davr_status(p->r) == 207;
-    return p->ready;
+    if (p->ready || ev.kind == DAVR_NONE)
+        return;
+    if (ev.kind != DAVR_FAILED)
+        err_set(&e, E_PROTO, SCOPE_HOST, "a listing was answered with %u", davr_status(p->r));
+    else
+        e = *ev.err;
+    fail(d, p->side, &e);
 }
 
 static bool begin_answer(struct dav_session *d)
 {
     struct dav_listing *l = d->listing;
-    bool all = true;
-    for (size_t i = 0; i < l->n && d->state == DAVS_LISTING; i++)
-        all = part_ready(d, &l->parts[i]) && all;
-    if (d->state != DAVS_LISTING || !all)
-        return d->state != DAVS_LISTING;
+    for (size_t i = 0, n = l->n; i < n; i++) {
+        if (!l->parts[i].ready)
+            look_at(d, &l->parts[i]);
+        if (d->state != DAVS_LISTING)
+            return true;
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        if (!l->parts[i].ready)
+            return false;
+    }
     davs_head(d, 207);
     davs_put_fields(d, l->parts[0].r, HOME_OLD, true);
     davs_head_end(d, NULL, true);
@@ -181,8 +184,8 @@ static void end_answer(struct dav_session *d)
     davs_done(d);
 }
 
-/* The end of a part, or of all. False: it was broken off. */
-static bool next_part(struct dav_session *d)
+/* The end of a part, or of all. */
+static void next_part(struct dav_session *d)
 {
     struct dav_listing *l = d->listing;
     if (l->at == 0)
@@ -190,10 +193,9 @@ static bool next_part(struct dav_session *d)
     rewrite_free(&d->rewrite);
     if (++l->at == l->n)
         end_answer(d);
-    return true;
 }
 
-static bool feed(struct dav_session *d, struct slice bytes, bool last)
+static void feed(struct dav_session *d, struct slice bytes, bool last)
 {
     struct err e = {0};
     struct listing_part *p = &d->listing->parts[d->listing->at];
@@ -201,12 +203,14 @@ static bool feed(struct dav_session *d, struct slice bytes, bool last)
         d->rewrite = part_rewrite(d, p);
     if (rewrite_feed(d->rewrite, bytes, last) != 0) {
         err_set(&e, E_PROTO, SCOPE_HOST, "a host's XML: %.150s", rewrite_error(d->rewrite));
-        return fail(d, p, &e);
+        fail(d, p->side, &e);
+        return;
     }
     struct slice out = rewrite_out(d->rewrite);
     davs_body(d, out);
     rewrite_take(d->rewrite, out.n);
-    return last ? next_part(d) : true;
+    if (last)
+        next_part(d);
 }
 
 bool davs_state_listing(struct dav_session *d)
@@ -222,13 +226,16 @@ bool davs_state_listing(struct dav_session *d)
     case DAVR_NONE:
         return false;
     case DAVR_HEAD:
-        return true;
+        break;
     case DAVR_BODY:
-        return feed(d, ev.bytes, false);
+        feed(d, ev.bytes, false);
+        break;
     case DAVR_DONE:
-        return feed(d, slice_str(""), true);
+        feed(d, slice_str(""), true);
+        break;
     case DAVR_FAILED:
-        return fail(d, &l->parts[l->at], ev.err);
+        fail(d, l->parts[l->at].side, ev.err);
+        break;
     }
-    return false;
+    return true;
 }
