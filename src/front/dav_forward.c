@@ -304,6 +304,12 @@ static bool told_otherwise(struct dav_session *d, unsigned status)
         davs_host_failed(d, HOME_NEW, &e);
         return true;
     }
+    /* One that can neither copy nor move: it is read and put. */
+    if (d->plan == PLAN_COPY && (status == 405 || status == 501)) {
+        davr_free(&d->up);
+        davs_carry_begin(d);
+        return true;
+    }
     /* A token that the new host no longer knows makes some of them fail. */
     if (status == 500 && d->had_token && d->q->method == METHOD_REPORT) {
         davs_error(d, 403, "D:valid-sync-token");

@@ -117,12 +117,24 @@ static int note_item(struct dav_session *d, struct unit *u, struct slice spelled
     return http_path_decode(spelled, &d->item, NULL);
 }
 
+/* Answers about one resource alone: whatever the host calls it (Xandikos: an encoded URI), it is what was asked about. */
+static bool about_itself(const struct dav_session *d, enum href_role role)
+{
+    enum http_method m = d->q->method;
+    bool flat = m == METHOD_PROPFIND && slice_is(http_field(d->q, "Depth"), "0");
+    return role == HREF_RESPONSE && d->plan == PLAN_FORWARD && (flat || m == METHOD_PROPPATCH || m == METHOD_ACL);
+}
+
 int davs_href_to_view(struct dav_session *d, enum href_role role, struct slice href, struct buf *out)
 {
     struct slice path, rest;
     struct buf decoded = {0};
     int rc = 0;
     size_t mark = out->len;
+    if (about_itself(d, role)) {
+        buf_put_slice(out, buf_slice(&d->target.spelled));
+        return note_item(d, d->from.unit, buf_slice(&d->target.spelled));
+    }
     if (!own_path(&davs_settings(d)->new_dav, href, &path) || http_path_decode(path, &decoded, NULL) != 0) {
         buf_free(&decoded);
         buf_put_slice(out, href);
