@@ -227,6 +227,20 @@ static void check_two_hosts(struct conf_parse *p, const struct settings *s)
                    "old.imap and new.imap are the same place: a mailbox would be copied to itself");
 }
 
+static bool keeps_domain(const char *template)
+{
+    return strstr(template, "%u") != NULL || strstr(template, "%d") != NULL;
+}
+
+/* Which is right where there is one domain, and only there. */
+static void check_domain_dropped(struct conf_parse *p, const struct settings *s)
+{
+    const struct mail_host *a = &s->old_imap, *b = &s->new_imap;
+    if (a->user != NULL && b->user != NULL && keeps_domain(a->user) && !keeps_domain(b->user))
+        conf_warn(p, conf_line_of(p, "new.imap.user"),
+                  "new.imap.user drops the domain: people of the same name in two domains would be one account");
+}
+
 /* The least that keeps every mover's connections from falling silent for too long. */
 enum { LEAST_RATE = 64 * 1024 };
 
@@ -314,6 +328,7 @@ void conf_check(struct conf_parse *p, struct settings *s, bool secrets)
     check_two_hosts(p, s);
     check_listen(p, s);
     check_addresses_differ(p, s);
+    check_domain_dropped(p, s);
     check_rate(p, s);
     if (!secrets)
         return;

@@ -434,6 +434,14 @@ static void warnings(void **state)
     assert_non_null(strstr(w, ":3: without tls.certificate only loopback can sign in"));
     conf_settings_free(&s);
     conf_report_free(&r);
+    assert_int_equal(load(*state, BASE "new { imap { user = \"%n\" } }\n", &s, &r), 0);
+    assert_non_null(strstr(buf_cstr(&r.warnings), "new.imap.user drops the domain"));
+    conf_settings_free(&s);
+    conf_report_free(&r);
+    assert_int_equal(load(*state, BASE "new { imap { user = \"%n\" } } old { imap { user = \"%n\" } }\n", &s, &r), 0);
+    assert_null(strstr(buf_cstr(&r.warnings), "new.imap.user drops the domain"));
+    conf_settings_free(&s);
+    conf_report_free(&r);
 }
 
 static void note_change(const struct conf_option *o, const char *was, const char *is, void *arg)
