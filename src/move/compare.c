@@ -44,6 +44,7 @@ void compare_free(struct mover *m)
     free(x->left.uids);
     spool_free(&x->spool);
     resend_free(&x->resend);
+    free(x->behind);
     memset(x, 0, sizeof(*x));
 }
 

@@ -3,15 +3,99 @@
  * and EXPUNGE, between which this may come to an end. So what is to be copied is recorded first, and afterwards those that have a copy
  * (by the same date, Message-ID or size) among what stands behind the migrated ones are only expunged. The copy that stands
  * at the end stays, since it is in its place. Rejected: to expunge the copies (they may be read already).
+ *
+ * They keep their order: where some stand between migrated messages, those that came later and stand behind already are carried
+ * along. Rejected: to leave those alone, whereupon a mail stands before the one that it answers.
  */
 #include "move/mover_priv.h"
 #include <string.h>
 
 enum { MAX_RECORDS = 100000, RECORD_MESSAGES = 1000 };
+static const uint32_t REACH = 1000000; /* UIDs behind the migrated ones that are looked at */
 
 bool foreign_by_move(const struct mover *m)
 {
     return !m->no_move && (imapc_caps(m->new.imap) & CAP_BIT(MOVE)) != 0;
+}
+
+/* ---- what stands behind ---- */
+
+/* Never "*", nor the number that some hosts take for it: they mean the last message, which may be a migrated one. */
+static uint32_t reach(uint32_t from)
+{
+    return from < UINT32_MAX - 1 - REACH ? from + REACH : UINT32_MAX - 1;
+}
+
+int foreign_ask_behind(struct mover *m, bool *any)
+{
+    uint32_t from = m->compare.new_high + 1;
+    struct store_intent *v;
+    size_t n;
+    int r = intents_load(m, 1, INTENT_FOREIGN, 1, &v, &n);
+    *any = m->compare.foreign.len > 0 || n > 0;
+    intents_free(&v, n);
+    if (r == 0 && *any) {
+        imapc_command(m->new.imap, "UID FETCH %u:%u (UID)", from, reach(from));
+        m->new_due++;
+    }
+    return r;
+}
+
+bool foreign_between(const struct mover *m)
+{
+    struct slice set = buf_slice(&m->compare.foreign);
+    uint32_t lo, hi;
+    return imap_set_next(&set, &lo, &hi) == 1 && lo <= m->compare.new_high;
+}
+
+void foreign_behind(struct mover *m, uint32_t uid)
+{
+    struct compare *x = &m->compare;
+    if (uid <= x->new_high || x->n_behind == REACH)
+        return;
+    x->behind = mem_grow(x->behind, x->n_behind + 1, sizeof(*x->behind));
+    x->behind[x->n_behind++] = uid;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void foreign_add_behind(struct mover *m)
+{
+    struct compare *x = &m->compare;
+    struct buf set = {0};
+    struct set_writer w;
+    uint32_t last = 0;
+    if (x->n_behind > 0)
+        qsort(x->behind, x->n_behind, sizeof(*x->behind), by_number);
+    imap_set_begin(&w, &set);
+    for (size_t i = 0; i < x->n_behind; i++) {
+        if (x->behind[i] != last) /* some may have been told twice */
+            imap_set_add(&w, x->behind[i], x->behind[i]);
+        last = x->behind[i];
+    }
+    if (imap_set_end(&w)) {
+        if (x->foreign.len > 0)
+            buf_putc(&x->foreign, ',');
+        buf_put_slice(&x->foreign, buf_slice(&set));
+    }
+    buf_free(&set);
+    free(x->behind);
+    x->behind = NULL;
+    x->n_behind = 0;
+}
+
+/* The first UID above all that are migrated or known to stand behind them. */
+static uint32_t first_unknown(const struct mover *m)
+{
+    struct slice set = buf_slice(&m->compare.foreign);
+    uint32_t lo, hi, last = m->compare.new_high;
+    while (imap_set_next(&set, &lo, &hi) == 1)
+        last = hi > last ? hi : last;
+    return last + 1;
 }
 
 /* ---- the record ---- */
@@ -35,7 +119,7 @@ int foreign_record(struct mover *m)
         return 0;
     if (!m->can_expunge) /* or each attempt would leave another copy */
         return mover_fail(m, E_NOTSUP, SCOPE_UNIT, "the new host cannot expunge single messages (no UIDPLUS)");
-    i.new_uidnext = m->compare.new_high + 1;
+    i.new_uidnext = first_unknown(m); /* a copy comes behind all that is there */
     struct store_batch *b = account_batch(m->account);
     while (imap_set_next(&set, &lo, &hi) == 1)
         for (uint32_t uid = lo; uid <= hi && uid != 0; uid++) {
@@ -120,8 +204,7 @@ static int take_copies(struct mover *m, struct match_list *copies)
     return r;
 }
 
-/* Takes one of that key; a used one has UID 0. */
-static bool take_copy(struct match_list *copies, uint64_t key)
+static struct match_key *first_of(struct match_list *copies, uint64_t key)
 {
     size_t lo = 0, hi = copies->n;
     while (lo < hi) {
@@ -131,11 +214,25 @@ static bool take_copy(struct match_list *copies, uint64_t key)
         else
             hi = mid;
     }
-    for (; lo < copies->n && copies->v[lo].key == key; lo++)
-        if (copies->v[lo].uid != 0) {
-            copies->v[lo].uid = 0;
+    return copies->v + lo;
+}
+
+/* Takes one of that key that is no other's. */
+static bool take_copy(struct match_list *copies, uint64_t key)
+{
+    for (struct match_key *k = first_of(copies, key); k < copies->v + copies->n && k->key == key; k++)
+        if (!k->taken) {
+            k->taken = true;
             return true;
         }
+    return false;
+}
+
+static bool is_taken(struct match_list *copies, const struct match_key *told)
+{
+    for (struct match_key *k = first_of(copies, told->key); k < copies->v + copies->n && k->key == told->key; k++)
+        if (k->uid == told->uid)
+            return k->taken;
     return false;
 }
 
@@ -183,8 +280,11 @@ int foreign_settle(struct mover *m, struct buf *copied)
     imap_set_begin(&rest_w, &rest);
     while (r == 0 && imap_set_next(&set, &lo, &hi) == 1)
         for (uint32_t uid = lo; uid <= hi && uid != 0; uid++) {
-            const struct match_key *k = is_recorded(x, uid) ? told_of(&x->new, uid) : NULL;
-            imap_set_add(k != NULL && take_copy(&copies, k->key) ? &gone_w : &rest_w, uid, uid);
+            const struct match_key *k = told_of(&x->new, uid);
+            if (k != NULL && is_recorded(x, uid) && take_copy(&copies, k->key))
+                imap_set_add(&gone_w, uid, uid);
+            else if (k == NULL || uid <= m->compare.new_high || !is_taken(&copies, k)) /* a copy there is in its place */
+                imap_set_add(&rest_w, uid, uid);
         }
     imap_set_end(&gone_w);
     imap_set_end(&rest_w);
@@ -200,8 +300,12 @@ void foreign_carry(struct mover *m)
 {
     struct compare *x = &m->compare;
     bool move = foreign_by_move(m);
+    uint32_t behind = first_unknown(m);
     imapc_begin(m->new.imap);
-    imapc_printf(m->new.imap, "UID %s %s ", move ? "MOVE" : "COPY", buf_cstr(&x->foreign));
+    imapc_printf(m->new.imap, "UID %s %s", move ? "MOVE" : "COPY", buf_cstr(&x->foreign));
+    if (move) /* and what came since it was looked at */
+        imapc_printf(m->new.imap, ",%u:%u", behind, reach(behind));
+    imapc_puts(m->new.imap, " ");
     imapc_put_string(m->new.imap, slice_str(m->unit->rec.new_name));
     imapc_end(m->new.imap);
     m->new_due++;

@@ -101,6 +101,7 @@ struct match_key {
     uint64_t key, size;
     uint64_t id; /* of the Message-ID alone, 0: none */
     int64_t when;
+    bool taken; /* it is the copy of another, see foreign.c */
 };
 
 struct match_list {
@@ -168,6 +169,8 @@ struct compare {
     bool begun;                  /* from here on what changes is news */
     struct set_writer foreign_w, gone_w;
     struct buf foreign, gone;    /* sets of new UIDs */
+    uint32_t *behind;            /* UIDs of what stands behind all that is migrated */
+    size_t n_behind;
     struct late_msg *late;
     size_t n_late;
     bool late_told;              /* the old host still knows of the one in hand */
@@ -381,6 +384,12 @@ bool news_any(const struct mover *m);
 void news_free(struct mover *m);
 
 /* foreign.c: the messages of compare.foreign */
+/* There are some, or an earlier try to carry them is recorded. Asks then for what stands behind the migrated messages, which
+ * goes along so that all stay in their order; takes a reply; all are there. */
+int foreign_ask_behind(struct mover *m, bool *any) MUST_USE;
+void foreign_behind(struct mover *m, uint32_t uid);
+void foreign_add_behind(struct mover *m);
+bool foreign_between(const struct mover *m); /* some stand between migrated ones */
 /* Asks for them where an earlier try to carry them is recorded (then match.n is not 0), and for what may be copies. */
 int foreign_ask(struct mover *m) MUST_USE;
 /* The reply is there: splits off those that have a copy. */

@@ -9,7 +9,8 @@ enum tidy_step {
     TIDY_GHOSTS,
     TIDY_GHOSTS_ASKED,
     TIDY_GONE,
-    TIDY_FOREIGN,       /* see foreign.c: was a try broken off? */
+    TIDY_FOREIGN,       /* see foreign.c */
+    TIDY_BEHIND,        /* what stands there was told; was a try broken off? */
     TIDY_FOREIGN_ASKED, /* then what had been copied by it goes */
     TIDY_FOREIGN_GONE,
     TIDY_RECORD,
@@ -74,6 +75,8 @@ int tidy_event(struct mover *m, struct conn *c, enum conn_event ev)
     if (c == &m->new) {
         if (ev == CONN_FETCH && (x->tidy_step == TIDY_GHOSTS_ASKED || x->tidy_step == TIDY_FOREIGN_ASKED))
             match_event(m, c);
+        if (ev == CONN_FETCH && x->tidy_step == TIDY_BEHIND)
+            foreign_behind(m, c->fetch.uid);
         return x->tidy_step == TIDY_RESEND ? resend_event(m, x->resend, ev) : 0;
     }
     if (x->tidy_step != TIDY_SPOOLING || x->spool == NULL) {
@@ -143,15 +146,22 @@ static int advance_resend(struct mover *m)
 static int advance_foreign(struct mover *m)
 {
     struct compare *x = &m->compare;
+    bool any;
+    int r;
     switch ((enum tidy_step)x->tidy_step) {
     case TIDY_FOREIGN:
-        x->tidy_step = x->foreign.len > 0 ? TIDY_FOREIGN_ASKED : TIDY_LATE;
-        return x->foreign.len > 0 ? foreign_ask(m) : 0;
+        r = foreign_ask_behind(m, &any);
+        x->tidy_step = any ? TIDY_BEHIND : TIDY_LATE;
+        return r;
+    case TIDY_BEHIND:
+        x->tidy_step = TIDY_FOREIGN_ASKED;
+        foreign_add_behind(m);
+        return foreign_ask(m);
     case TIDY_FOREIGN_ASKED:
         x->tidy_step = m->match.n > 0 ? TIDY_FOREIGN_GONE : TIDY_RECORD;
         return m->match.n > 0 ? expunge_copied(m) : 0;
     case TIDY_FOREIGN_GONE:
-        x->tidy_step = x->foreign.len > 0 ? TIDY_RECORD : TIDY_LATE;
+        x->tidy_step = foreign_between(m) ? TIDY_RECORD : TIDY_LATE;
         return foreign_forget(m);
     case TIDY_RECORD:
         x->tidy_step = TIDY_CARRY;
@@ -196,6 +206,7 @@ int tidy_advance(struct mover *m)
             x->tidy_step = TIDY_FOREIGN;
             break;
         case TIDY_FOREIGN:
+        case TIDY_BEHIND:
         case TIDY_FOREIGN_ASKED:
         case TIDY_FOREIGN_GONE:
         case TIDY_RECORD:
