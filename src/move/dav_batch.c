@@ -88,11 +88,10 @@ static struct job *job_of(struct dav_batch *b, bool old, struct slice href)
 {
     struct dav_mover *m = b->m;
     struct buf path = {0};
-    struct slice at = side_path(old ? &m->old : &m->new, href);
     const char *own = old ? m->unit->rec.old_name : m->unit->rec.new_name;
     size_t n = strlen(own);
     struct job *j = NULL;
-    if (at.n > 0 && http_path_decode(at, &path, NULL) == 0 && slice_starts(buf_slice(&path), slice_make(own, n))) {
+    if (side_decode(old ? &m->old : &m->new, href, &path) == 0 && slice_starts(buf_slice(&path), slice_make(own, n))) {
         struct slice name = slice_make(buf_slice(&path).p + n, path.len - n);
         for (size_t i = 0; i < b->n && j == NULL; i++)
             if (slice_is(name, old ? b->jobs[i].item->row.name : dav_item_new_name(b->jobs[i].item)))

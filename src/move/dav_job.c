@@ -164,39 +164,10 @@ static void note_precondition(struct slice ns, struct slice name, struct slice h
     buf_put_slice(&p->href, href);
 }
 
-static bool plain_name(const char *name)
-{
-    for (; *name != '\0'; name++)
-        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
-              strchr("-._", *name) != NULL))
-            return false;
-    return true;
-}
-
-/* Another name on new: plainer, or with a number behind. */
+/* The name did not do: another one. */
 static bool rename_item(struct dav_mover *m, struct job *j)
 {
-    const char *name = j->item->row.name, *dot = strrchr(name, '.');
-    struct buf out = {0};
-    size_t stem = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (j->names++ >= NAMES_MAX)
-        return false;
-    uint64_t h = 14695981039346656037u;
-    for (const char *p = name; *p != '\0'; p++)
-        h = (h ^ (uint8_t)*p) * 1099511628211u;
-    bool plain = plain_name(name);
-    for (size_t i = 0; i < stem && i < 120; i++)
-        buf_putc(&out, plain || (plain_name((char[]){name[i], '\0'}) && name[i] != '\0') ? name[i] : '_');
-    if (!plain)
-        buf_printf(&out, "-%08x", (unsigned)(h ^ h >> 32));
-    if (plain || j->names > 1)
-        buf_printf(&out, "-%u", j->names + 1);
-    buf_puts(&out, m->card ? ".vcf" : ".ics");
-    bool taken = dav_item_find_new(m, buf_slice(&out)) != NULL;
-    if (!taken)
-        dav_item_rename(m, j->item, buf_cstr(&out));
-    buf_free(&out);
-    return !taken || rename_item(m, j);
+    return j->names < NAMES_MAX && item_rename(m, j->item, j->names++);
 }
 
 struct parts {
@@ -276,7 +247,7 @@ static int refused(struct dav_batch *b, struct job *j, const char *why)
     j = &b->jobs[index];
     if (parted || mend(m, j))
         return 0;
-    if (!plain_name(j->item->row.name) && j->names == 0 && rename_item(m, j))
+    if (!item_name_is_plain(j->item->row.name) && j->names == 0 && j->item->row.new_name[0] == '\0' && rename_item(m, j))
         return 0;
     if (++m->refused > REFUSED_MAX)
         return dav_fail(m, E_REFUSED, SCOPE_UNIT, "the new host refuses one item after the other: %s", why);

@@ -57,8 +57,8 @@ static bool item_name(const struct dav_mover *m, bool old, const struct dav_resp
     struct slice href = side_path(old ? &m->old : &m->new, buf_slice(&r->href));
     struct buf decoded = {0};
     size_t n = strlen(path);
-    bool is = href.n > 0 && r->status / 100 != 4 && !dav_prop_has(type, NS_DAV, "collection") &&
-              http_path_decode(href, &decoded, NULL) == 0 && decoded.len > n && memcmp(buf_slice(&decoded).p, path, n) == 0 &&
+    bool is = r->status / 100 != 4 && !dav_prop_has(type, NS_DAV, "collection") &&
+              side_decode(old ? &m->old : &m->new, buf_slice(&r->href), &decoded) == 0 && decoded.len > n && memcmp(buf_slice(&decoded).p, path, n) == 0 &&
               memchr(buf_slice(&decoded).p + n, '/', decoded.len - n) == NULL;
     if (is) {
         size_t i = href.n;
@@ -198,6 +198,13 @@ void list_foreign(struct dav_mover *m, size_t *n)
 
 /* ---- what follows ---- */
 
+/* What many hosts mistake for the end of a path, in listings and reports: such a name is another one on new. */
+static void spare_trouble(struct dav_mover *m, struct dav_item *i)
+{
+    if (i->row.state == 0 && i->row.new_name[0] == '\0' && strpbrk(i->row.name, "?#\\") != NULL)
+        item_rename(m, i, 0);
+}
+
 static enum dav_todo todo_of(const struct dav_item *i)
 {
     bool there = i->etag != NULL;
@@ -231,6 +238,7 @@ size_t list_plan(struct dav_mover *m)
             i->part = false;
             i->row.state = 0;
         }
+        spare_trouble(m, i);
         i->todo = todo_of(i);
         todo += i->todo != TODO_NONE;
         listed += i->etag != NULL;

@@ -103,6 +103,47 @@ void dav_item_rename(struct dav_mover *m, struct dav_item *i, const char *new_na
         hash_put(m->by_new, slice_str(new_name), i);
 }
 
+bool item_name_is_plain(const char *name)
+{
+    for (; *name != '\0'; name++)
+        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
+              strchr("-._", *name) != NULL))
+            return false;
+    return true;
+}
+
+/* A plainer name of the same length at most, with a hash so that two do not become one, and a number from the second try on. */
+static void put_plain(const struct dav_mover *m, const char *name, unsigned tries, struct buf *out)
+{
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
+    bool plain = item_name_is_plain(name);
+    uint64_t h = 14695981039346656037u;
+    for (const char *p = name; *p != '\0'; p++)
+        h = (h ^ (uint8_t)*p) * 1099511628211u;
+    for (size_t i = 0; i < stem && i < 120; i++)
+        buf_putc(out, item_name_is_plain((char[]){name[i], '\0'}) ? name[i] : '_');
+    if (!plain)
+        buf_printf(out, "-%08x", (unsigned)(h ^ h >> 32));
+    if (plain || tries > 0)
+        buf_printf(out, "-%u", tries + 2);
+    buf_puts(out, m->card ? ".vcf" : ".ics");
+}
+
+bool item_rename(struct dav_mover *m, struct dav_item *i, unsigned tries)
+{
+    bool free_one = false;
+    for (unsigned end = tries + 20; tries < end && !free_one; tries++) {
+        struct buf out = {0};
+        put_plain(m, i->row.name, tries, &out);
+        free_one = dav_item_find_new(m, buf_slice(&out)) == NULL;
+        if (free_one)
+            dav_item_rename(m, i, buf_cstr(&out));
+        buf_free(&out);
+    }
+    return free_one;
+}
+
 void dav_item_count(struct dav_mover *m, struct dav_item *i, enum dav_count to)
 {
     struct store_unit *u = &m->unit->rec;
@@ -135,10 +176,8 @@ void dav_target(const struct dav_mover *m, bool old, const struct dav_item *i, s
     buf_puts(out, href);
     if (n == 0 || href[n - 1] != '/')
         buf_putc(out, '/');
-    if (old && i->row.spelled[0] != '\0')
-        buf_puts(out, i->row.spelled);
-    else
-        http_spelling_put(&plain, slice_str(old ? i->row.name : dav_item_new_name(i)), out);
+    /* Not as spelled: some hosts list names with a bare '?', which is a query in a request. */
+    http_spelling_put(&plain, slice_str(old ? i->row.name : dav_item_new_name(i)), out);
 }
 
 /* ---- beginning and end ---- */

@@ -123,6 +123,9 @@ struct dav_item *dav_item_add(struct dav_mover *m, const char *name);
 struct dav_item *dav_item_find(struct dav_mover *m, struct slice name);
 struct dav_item *dav_item_find_new(struct dav_mover *m, struct slice new_name);
 void dav_item_rename(struct dav_mover *m, struct dav_item *i, const char *new_name);
+/* Chooses a plain one that is free; tries: how many were no good. False: there is none. */
+bool item_rename(struct dav_mover *m, struct dav_item *i, unsigned tries);
+bool item_name_is_plain(const char *name);
 /* What it counts as from now on; the unit's record and the counters follow. */
 void dav_item_count(struct dav_mover *m, struct dav_item *i, enum dav_count to);
 void dav_vanished(struct dav_mover *m);

@@ -30,6 +30,9 @@ void side_close(struct dav_side *s);
 /* The path of an href, as spelled: absolute URIs of that host lose their origin. Empty: another host's, or none. */
 struct slice side_path(const struct dav_side *s, struct slice href);
 
+/* The same, decoded: what hosts list is a path and nothing else, whatever '?' and '#' stand in it. E_INVAL: no path there. */
+int side_decode(const struct dav_side *s, struct slice href, struct buf *out) MUST_USE;
+
 /* ---- one request, its answer gathered ---- */
 struct ask {
     struct davr *r; /* NULL: none under way */

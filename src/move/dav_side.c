@@ -40,6 +40,25 @@ struct slice side_path(const struct dav_side *s, struct slice href)
     return slice_make(NULL, 0);
 }
 
+int side_decode(const struct dav_side *s, struct slice href, struct buf *out)
+{
+    struct slice path = side_path(s, href);
+    struct buf whole = {0};
+    if (path.n == 0)
+        return E_INVAL;
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] == '?')
+            buf_puts(&whole, "%3F");
+        else if (path.p[i] == '#')
+            buf_puts(&whole, "%23");
+        else
+            buf_putc(&whole, (char)path.p[i]);
+    }
+    int r = http_path_decode(buf_slice(&whole), out, NULL);
+    buf_free(&whole);
+    return r;
+}
+
 void ask_clear(struct ask *a)
 {
     davr_free(&a->r);
