@@ -343,7 +343,7 @@ static void repair_card(struct slice body, struct slice seed, unsigned faults, s
             buf_puts(out, "VERSION:3.0\r\n");
         if (faults & ITEM_NO_UID)
             put_uid(out, seed, slice_str(""));
-        if (faults & ITEM_NO_FN)
+        if ((faults & ITEM_NO_FN) && (faults & ITEM_OLD_CARD)) /* 2.1 does not ask for one */
             put_fn(body, out);
     }
     lines_close(&l);

@@ -66,6 +66,7 @@ int accounts_new(struct accounts **out, struct env *env, struct err *e)
     list_init(&all->looks);
     list_init(&all->released);
     list_init(&all->mirrors);
+    list_init(&all->dav_wanting);
     throttle_init(&all->throttle, env->worker);
     task_init(&all->task, env->worker, accounts_step);
     timer_init(&all->look_timer, &all->task);
@@ -99,6 +100,7 @@ void accounts_drain(struct accounts *all)
 static void account_free(struct account *a)
 {
     sweep_leave(a);
+    list_remove(&a->dav_wanting);
     free(a->order);
     hash_del(a->all->by_key, buf_slice(&a->key));
     list_remove(&a->released);
@@ -160,6 +162,7 @@ static void accounts_step(struct task *t)
     accounts_run_queue(all);
     looks_tick(all);
     looks_run(all);
+    dav_wants_run(all);
     sweep_run(all);
     list_for_each_safe(it, tmp, &all->released)
     {
@@ -173,7 +176,7 @@ void account_release(struct account *a)
 {
     if (list_empty(&a->users) && (!sweep_can(a) || (a->movers == 0 && a->all->sweep.in_ring > a->all->env->settings->movers)))
         sweep_leave(a);
-    if (!list_empty(&a->users) || a->mirror != NULL || a->dav_mirror != NULL || a->movers > 0)
+    if (!list_empty(&a->users) || a->mirror != NULL || a->dav_mirror != NULL || a->movers > 0 || !list_empty(&a->dav_wanting))
         return;
     secret_free(&a->password);
     if (!list_empty(&a->sweeping))
@@ -335,6 +338,7 @@ static int account_load(struct accounts *all, struct slice key, struct account *
     list_init(&a->users);
     list_init(&a->released);
     list_init(&a->sweeping);
+    list_init(&a->dav_wanting);
     a->by_view = hash_new();
     a->by_new = hash_new();
     a->by_path = hash_new();
@@ -417,6 +421,7 @@ int account_attach(struct accounts *all, struct account_user *u, struct task *ta
         a->mirror = mirror_start(a);
     }
     dav_account_attached(a);
+    dav_want(a);
     account_settle(a);
     sweep_enrol(a);
     if (mail)

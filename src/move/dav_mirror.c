@@ -99,6 +99,7 @@ static void over(struct dav_mirror *m, int result)
     }
     dav_mirror_abort(&m);
     account_wake(a);
+    dav_want(a);
     account_settle(a);
     sweep_enrol(a);
     task_wake(&a->all->task);

@@ -17,6 +17,7 @@ libmove_a_SOURCES = \
 	src/move/dav_mover.h \
 	src/move/dav_priv.h \
 	src/move/dav_side.c \
+	src/move/dav_start.c \
 	src/move/dav_switch.c \
 	src/move/dav_view.c \
 	src/move/flags.c \

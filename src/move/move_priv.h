@@ -55,6 +55,7 @@ struct accounts {
     struct list released; /* accounts without users, by struct account.released */
     struct sweep sweep;
     struct pace old_pace, new_pace;
+    struct list dav_wanting; /* struct account.dav_wanting: collections that have not been tried yet */
     struct list mirrors; /* that wait for connections, by struct mirror.queued */
     struct throttle throttle;
 };
@@ -83,6 +84,7 @@ struct account {
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
     uint32_t settled;          /* units before this place need the old host no more */
     struct list sweeping;      /* on sweep.ring */
+    struct list dav_wanting;   /* on accounts.dav_wanting */
     uint32_t *order;           /* units to sweep, the rest of this round from next on */
     uint32_t n_order, next;
     struct pace pace;
@@ -239,6 +241,9 @@ struct unit *collection_at_new(struct account *a, struct slice key);
 /* Starts the mirror of the collections where it is due. */
 void dav_account_attached(struct account *a);
 void dav_mirror_abort(struct dav_mirror **m);
+/* dav_start.c: all of its collections that can move are to begin; begins what can begin now */
+void dav_want(struct account *a);
+void dav_wants_run(struct accounts *all);
 bool dav_can(const struct account *a); /* the hosts can be entered for it now */
 struct dav_mover *dav_mover_start(struct unit *u);
 void dav_mover_abort(struct dav_mover **m);

@@ -117,6 +117,7 @@ static void repairs(void **state)
     repaired(HEAD "BEGIN:VTODO\r\nDTSTAMP:20240101T000000Z\r\nEND:VTODO\r\n" TAIL, false, ITEM_NO_UID, NULL);
     repaired(HEAD EVENT("RDATE;TZID=Europe/Berlin:20240501T100000\r\n") TAIL, false, ITEM_NO_VTIMEZONE, NULL);
     repaired("hello", false, 0, "");
+    repaired("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c\r\nN:x\r\nEND:VCARD\r\n", true, 0, "");
     repaired("BEGIN:VCARD\r\nVERSION:2.1\r\nUID:c\r\nN;CHARSET=ISO-8859-1;ENCODING=QUOTED-PRINTABLE:M=FCller;J=F6rg\r\nTEL;HOME;VOICE:1\r\n"
              "NOTE;ENCODING=QUOTED-PRINTABLE:a, b=0D=0Ac=\r\nd\r\nPHOTO;BASE64:QUJ\r\n D\r\nEND:VCARD\r\n",
              true, ITEM_OLD_CARD | ITEM_NO_FN,
