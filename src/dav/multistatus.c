@@ -387,19 +387,33 @@ void dav_error_read(struct slice body, dav_error_cb *cb, void *arg)
 
 /* ---- request bodies ---- */
 
-static void put_prop(struct buf *out, const struct dav_name *n)
+/* A prefix of its own for each namespace: some hosts answer with the request's prefixes, declared once. */
+static size_t space_of(const struct dav_name *props, size_t i)
 {
-    buf_printf(out, "<x:%s xmlns:x=\"", n->name);
-    xml_put_text(out, slice_str(n->ns));
-    buf_puts(out, "\"/>");
+    size_t k = 0;
+    while (strcmp(props[k].ns, props[i].ns) != 0)
+        k++;
+    return k;
 }
 
 void dav_put_propfind(struct buf *out, const struct dav_name *props, size_t n)
 {
     xml_put_head(out);
-    buf_puts(out, "<D:propfind xmlns:D=\"DAV:\"><D:prop>");
-    for (size_t i = 0; i < n; i++)
-        put_prop(out, &props[i]);
+    buf_puts(out, "<D:propfind xmlns:D=\"DAV:\"");
+    for (size_t i = 0; i < n; i++) {
+        if (space_of(props, i) != i || strcmp(props[i].ns, NS_DAV) == 0)
+            continue;
+        buf_printf(out, " xmlns:n%zu=\"", i);
+        xml_put_text(out, slice_str(props[i].ns));
+        buf_putc(out, '"');
+    }
+    buf_puts(out, "><D:prop>");
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(props[i].ns, NS_DAV) == 0)
+            buf_printf(out, "<D:%s/>", props[i].name);
+        else
+            buf_printf(out, "<n%zu:%s/>", space_of(props, i), props[i].name);
+    }
     buf_puts(out, "</D:prop></D:propfind>\n");
 }
 

@@ -14,7 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROUNDS = 4, HOLD_MAX_MS = 60 * 1000 };
+enum {
+    ROUNDS = 4,  /* after so many the rest is done while changes are held up */
+    SMALL = 30,  /* so few changes are, at once */
+    HOLD_MAX_MS = 60 * 1000
+};
 
 static void mover_step(struct task *t);
 
@@ -350,7 +354,9 @@ static void over(struct dav_mover *m, int result)
 
 static void after_old(struct dav_mover *m, size_t todo)
 {
-    if (todo > 0 && m->listed_once) {
+    if (todo > 0 && todo <= SMALL && m->listed_once && m->hold_ms == 0) {
+        enter(m, DP_DRAIN); /* listed once more when those on their way have come */
+    } else if (todo > 0 && m->listed_once) {
         m->sealed = false;
         enter(m, DP_WORK);
     } else {

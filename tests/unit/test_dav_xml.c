@@ -281,11 +281,15 @@ static void errors_are_read(void **state)
 static void requests_are_sound(void **state)
 {
     (void)state;
-    static const struct dav_name names[] = {{NS_DAV, "getetag"}, {NS_APPLE, "calendar-color"}};
+    static const struct dav_name names[] = {
+        {NS_DAV, "getetag"}, {NS_APPLE, "calendar-color"}, {NS_CS, "getctag"}, {NS_APPLE, "calendar-order"}};
     const struct slice hrefs[] = {SLICE_LIT("/a&b"), SLICE_LIT("/c")};
     struct buf b = {0};
-    dav_put_propfind(&b, names, 2);
+    dav_put_propfind(&b, names, 4);
     assert_int_equal(feed_text(&b, 0, 0), 0);
+    assert_non_null(strstr(buf_cstr(&b), "<D:propfind xmlns:D=\"DAV:\" xmlns:n1=\"http://apple.com/ns/ical/\" "
+                                         "xmlns:n2=\"http://calendarserver.org/ns/\"><D:prop><D:getetag/><n1:calendar-color/>"
+                                         "<n2:getctag/><n1:calendar-order/></D:prop></D:propfind>"));
     buf_clear(&b);
     dav_put_multiget(&b, false, hrefs, 2);
     assert_int_equal(feed_text(&b, 0, 0), 0);
