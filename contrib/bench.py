@@ -22,6 +22,7 @@ from wharf.daemon import Wherryd  # noqa: E402
 from wharf.place import Place  # noqa: E402
 from wharf.servers import MAIL_ID, Dovecot  # noqa: E402
 
+import bench_live  # noqa: E402
 import bench_proxy  # noqa: E402
 import bench_submission  # noqa: E402
 
@@ -227,10 +228,11 @@ def main():
     p.add_argument('--messages', type=int, default=10000)
     p.add_argument('--sessions', type=int, default=500)
     p.add_argument('--submit', type=int, default=256, metavar='N', help='messages of 1 MB in each run of submission')
-    p.add_argument('--only', choices=['copy', 'proxy', 'submission'])
+    p.add_argument('--live', type=int, default=100000, metavar='N', help='messages of the mailbox that moves while people work')
+    p.add_argument('--only', choices=['copy', 'proxy', 'submission', 'live'])
     p.add_argument('--markdown', metavar='FILE')
     b = Bench(p.parse_args())
-    if b.options.only != 'submission':
+    if b.options.only not in ('submission', 'live'):
         b.fill()
         if b.options.only == 'proxy':
             b.only_move()
@@ -243,8 +245,12 @@ def main():
             bench_proxy.measure(b)
     if not b.options.only or b.options.only == 'proxy':
         b.uidmap()
-    if b.options.only not in ('copy', 'proxy'):
+    if b.options.only not in ('copy', 'proxy', 'live'):
         bench_submission.measure(b)
+    if b.options.only in (None, 'live'):
+        if b.daemon:
+            b.daemon.stop()
+        bench_live.measure(b)
     if b.options.markdown:
         b.markdown(b.options.markdown)
     if b.daemon:
