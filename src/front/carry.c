@@ -11,7 +11,7 @@
 #include "wherry/imap/set.h"
 #include <stdlib.h>
 
-enum { LIST_TRIES = 5 };
+enum { LIST_TRIES = 5, BRIEF_MOST = 20000 /* runs of the map */ };
 
 static void done_nothing(struct session *s, struct flight *f, const struct resp *r);
 static void done_listed(struct session *s, struct flight *f, const struct resp *r);
@@ -51,7 +51,11 @@ static void ask_list(struct session *s, enum unit_home side)
     uidlist_free(&x->uids);
     x->again = false;
     x->tries++;
-    flight_new(s, side, imapc_command(session_host(s, side), "UID SEARCH ALL"), &row_list, slice_str(""))->silent = true;
+    /* In short, which would be the longer form where there are gaps everywhere, and one long word. */
+    const struct uidmap *map = unit_map(s->unit, &(struct err){0});
+    bool brief = (imapc_caps(session_host(s, side)) & CAP_BIT(ESEARCH)) != 0 && map != NULL && map->n < BRIEF_MOST;
+    uint32_t id = imapc_command(session_host(s, side), "UID SEARCH %sALL", brief ? "RETURN (ALL) " : "");
+    flight_new(s, side, id, &row_list, slice_str(""))->silent = true;
 }
 
 static void ask_select(struct session *s)
@@ -141,7 +145,7 @@ static void begin(struct session *s, enum unit_home side, const struct resp *r)
         c->exists = r->num;
     else if (r->has_num && slice_is_nocase(r->name, "FETCH") && side == HOME_OLD)
         x->kind = CARRY_FETCH;
-    else if (slice_is_nocase(r->name, "SEARCH"))
+    else if (slice_is_nocase(r->name, "SEARCH") || slice_is_nocase(r->name, "ESEARCH"))
         x->kind = CARRY_NUMBERS;
     else if (slice_is_nocase(r->name, "VANISHED"))
         x->kind = CARRY_SET;
@@ -150,10 +154,9 @@ static void begin(struct session *s, enum unit_home side, const struct resp *r)
 static void on_number(struct session *s, enum unit_home side, const struct tok *t)
 {
     struct carry *c = s->carry;
-    uint32_t n;
-    if (t->kind != TOK_ATOM || slice_u32(t->text, &n) != 0 || n == 0)
+    if (t->kind != TOK_ATOM || !imap_set_valid(t->text))
         return;
-    if (!uidlist_add(c->phase == CARRY_SAVED ? &c->saved : &c->side[side].uids, n))
+    if (!uidlist_add_set(c->phase == CARRY_SAVED ? &c->saved : &c->side[side].uids, t->text))
         fail(c, "the mailbox has too many gaps");
 }
 

@@ -242,6 +242,16 @@ static bool has_to_turn(struct session *s)
     return false;
 }
 
+/* To have nothing to say of a message that is gone is no failure (RFC 2180 sections 4.1 and 4.2), not to copy it is. */
+static bool those_are_gone(struct session *s)
+{
+    static const char text[] = "[EXPUNGEISSUED] Those messages are gone";
+    if (strcmp(s->row->name, "FETCH") != 0 && strcmp(s->row->name, "STORE") != 0)
+        return command_refuse(s, text, NULL);
+    session_ok(s, text);
+    return true;
+}
+
 static bool command_translate(struct session *s)
 {
     uint64_t caps = s->offered;
@@ -273,7 +283,7 @@ static bool command_translate(struct session *s)
                                   account_is_others(s->account, buf_slice(&s->args.view_name[1])))
         return has_to_wait(s) || command_refuse(s, "[CANNOT] A mailbox stays with whom it belongs to", NULL);
     if (s->args.gone)
-        return has_to_wait(s) || command_refuse(s, "[EXPUNGEISSUED] Those messages are gone", NULL);
+        return has_to_wait(s) || those_are_gone(s);
     command_route(s);
     if (has_to_turn(s))
         return true;

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "wherry/imap/uidlist.h"
 #include "wherry/base/mem.h"
+#include "wherry/imap/set.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,15 +24,31 @@ static bool push(struct uidlist *l, uint32_t lo, uint32_t hi)
     return true;
 }
 
-bool uidlist_add(struct uidlist *l, uint32_t uid)
+bool uidlist_add_range(struct uidlist *l, uint32_t lo, uint32_t hi)
 {
     struct uid_range *last = l->n > 0 ? &l->v[l->n - 1] : NULL;
-    if (last != NULL && last->hi < UINT32_MAX && uid == last->hi + 1) {
-        last->hi = uid;
+    if (last != NULL && last->hi < UINT32_MAX && lo == last->hi + 1) {
+        last->hi = hi;
         return true;
     }
-    l->mixed = l->mixed || (last != NULL && uid <= last->hi);
-    return push(l, uid, uid);
+    l->mixed = l->mixed || (last != NULL && lo <= last->hi);
+    return push(l, lo, hi);
+}
+
+bool uidlist_add(struct uidlist *l, uint32_t uid)
+{
+    return uidlist_add_range(l, uid, uid);
+}
+
+bool uidlist_add_set(struct uidlist *l, struct slice set)
+{
+    uint32_t lo, hi;
+    int rc;
+    while ((rc = imap_set_next(&set, &lo, &hi)) > 0) {
+        if (lo == SET_STAR || hi == SET_STAR || !uidlist_add_range(l, lo < hi ? lo : hi, lo < hi ? hi : lo))
+            return false;
+    }
+    return rc == 0;
 }
 
 static int by_first(const void *a, const void *b)

@@ -1,6 +1,7 @@
 /* A mover's connection; see conn.h. */
 #include "move/conn.h"
 #include "move/move_priv.h"
+#include "wherry/imap/set.h"
 #include <string.h>
 
 enum { LINE_MAX_BYTES = 4 * 1024 * 1024 };
@@ -180,11 +181,10 @@ static enum conn_event on_line(struct conn *c, const struct resp *r)
 
 static enum conn_event on_number(struct conn *c, const struct resp *r)
 {
-    uint32_t uid;
     if (r->kind == RESP_END)
         c->in_numbers = false;
-    if (r->kind != RESP_TOK || r->tok.kind != TOK_ATOM || slice_u32(r->tok.text, &uid) != 0 || uid == 0 ||
-        uidlist_add(c->numbers, uid))
+    if (r->kind != RESP_TOK || r->tok.kind != TOK_ATOM || !imap_set_valid(r->tok.text) ||
+        uidlist_add_set(c->numbers, r->tok.text))
         return CONN_NONE;
     err_set(&c->err, E_LIMIT, SCOPE_HOST, "a mailbox with too many gaps");
     return CONN_FAILED;
@@ -212,7 +212,7 @@ static enum conn_event on_resp(struct conn *c, const struct imapc_event *ev)
         c->pushed = c->pushed || (r->cond == COND_NO && (conn_code_is(c, "THROTTLED") || conn_code_is(c, "INUSE")));
         return CONN_TAGGED;
     case RESP_BEGIN:
-        c->in_numbers = c->numbers != NULL && slice_is_nocase(r->name, "SEARCH");
+        c->in_numbers = c->numbers != NULL && (slice_is_nocase(r->name, "SEARCH") || slice_is_nocase(r->name, "ESEARCH"));
         if (c->in_numbers)
             return CONN_NONE;
         c->in_fetch = r->has_num && slice_is_nocase(r->name, "FETCH");

@@ -29,7 +29,7 @@ struct conn {
     struct fetch fetch;
     struct resp_line line;
     bool in_fetch, line_done, whole;
-    struct uidlist *numbers; /* those of SEARCH go there; NULL: SEARCH is a line as any other */
+    struct uidlist *numbers; /* those of SEARCH and ESEARCH go there; NULL: SEARCH is a line as any other */
     bool in_numbers;
     struct slice bytes;
     uint32_t id;

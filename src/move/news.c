@@ -7,7 +7,7 @@
  */
 #include "move/mover_priv.h"
 
-enum { MOST_CHANGED = 20000 /* ranges; beyond that all is compared again */, LIST_TRIES = 3 };
+enum { MOST_CHANGED = 20000 /* ranges; beyond that all is compared again */, LIST_TRIES = 3, BRIEF_MOST = 20000 };
 
 void news_free(struct mover *m)
 {
@@ -27,7 +27,10 @@ static void ask(struct mover *m)
     n->tries++;
     uidlist_free(&n->listed);
     m->old.numbers = &n->listed;
-    n->id = imapc_command(m->old.imap, "UID SEARCH ALL");
+    /* In short, unless the mailbox is so full of gaps that this would be the longer form. */
+    size_t ranges = n->numbers ? n->uids.n : m->old.exists;
+    bool brief = (imapc_caps(m->old.imap) & CAP_BIT(ESEARCH)) != 0 && ranges < BRIEF_MOST;
+    n->id = imapc_command(m->old.imap, "UID SEARCH %sALL", brief ? "RETURN (ALL) " : "");
     m->old_due++;
 }
 

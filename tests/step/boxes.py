@@ -220,12 +220,15 @@ class MailServed(Served):
                 left = [(n, m) for n, m in left if inside(n)]
         return left
 
-    def search(self, text, by_uid):
+    def search(self, tag, text, by_uid):
         if self.box is None:
             return b'BAD nothing is selected'
         found = self.matching(re.sub(rb'^RETURN \([^)]*\) ', b'', text).split(b' '))
         if text.startswith(b'RETURN (SAVE)'):
             self.saved = [m for _, m in found]
+        elif text.startswith(b'RETURN'):
+            numbers = b','.join(b'%d' % (m.uid if by_uid else n) for n, m in found)
+            self.send(b'* ESEARCH (TAG "%s")%s%s\r\n' % (tag, b' UID' if by_uid else b'', b' ALL ' + numbers if numbers else b''))
         else:
             self.send(b'* SEARCH' + b''.join(b' %d' % (m.uid if by_uid else n) for n, m in found) + b'\r\n')
         if by_uid:
@@ -233,10 +236,10 @@ class MailServed(Served):
         return b''
 
     def mail_search(self, tag, text):
-        return self.search(text[7:], False)
+        return self.search(tag, text[7:], False)
 
     def mail_uid_search(self, tag, text):
-        return self.search(text[11:], True)
+        return self.search(tag, text[11:], True)
 
     def mail_idle(self, tag, text):
         """Told of what happens as long as it lasts."""

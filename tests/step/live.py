@@ -193,7 +193,8 @@ def test_expunge_waits_for_its_moment(w):
         assert b'* 25 EXISTS' in lines
         got = [x for x in lines if b'FLAGS' not in x and b'FETCH' in x]
         assert got == [b'* 2 FETCH (UID 2)', b'* 4 FETCH (UID 4)', b'* 6 FETCH (UID 6)'], lines
-        assert c.cmd(b'FETCH 3 (UID)')[1].startswith(b'NO [EXPUNGEISSUED]')
+        assert c.cmd(b'FETCH 3 (UID)') == ([], b'OK [EXPUNGEISSUED] Those messages are gone')
+        assert c.cmd(b'COPY 3 INBOX')[1].startswith(b'NO [EXPUNGEISSUED]')
         assert c.ok(b'FETCH 3:4 (UID)') == [b'* 4 FETCH (UID 4)']
         lines = c.ok(b'STORE 6:7 +FLAGS (\\Flagged)')
         assert lines == [b'* 6 FETCH (FLAGS (\\Flagged))', b'* 7 FETCH (FLAGS (\\Flagged))'], lines

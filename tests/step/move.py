@@ -22,7 +22,7 @@ from runner import run  # noqa: E402
 MULTI = NEW + b' MULTIAPPEND'
 SEEDS = int(os.environ.get('STORM_SEEDS', '8'))
 # What the old host may ever be asked; SELECT by a session that it serves since a copy failed.
-ALLOWED = re.compile(rb'(SELECT|AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|LSUB|EXAMINE|STATUS|NOOP|FETCH|UID FETCH|UID SEARCH ALL|CHECK)\b',
+ALLOWED = re.compile(rb'(SELECT|AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPACE|LIST|LSUB|EXAMINE|STATUS|NOOP|FETCH|UID FETCH|UID SEARCH (RETURN \(ALL\) )?ALL|CHECK)\b',
                      re.I)
 
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "wherry/base/buf.h"
 
 struct uidlist {
     struct uid_range {
@@ -19,6 +20,8 @@ enum { UIDLIST_MOST = 4 * 1024 * 1024 };
 
 void uidlist_free(struct uidlist *l); /* leaves it empty and usable */
 bool uidlist_add(struct uidlist *l, uint32_t uid); /* false: too many */
+bool uidlist_add_range(struct uidlist *l, uint32_t lo, uint32_t hi);
+bool uidlist_add_set(struct uidlist *l, struct slice set); /* as a host tells it; false: too many, or no such set */
 void uidlist_sort(struct uidlist *l); /* afterwards each is there once, ascending */
 uint64_t uidlist_count(const struct uidlist *l);
 /* Of a sorted one: */
