@@ -149,6 +149,8 @@ static uint64_t patience_ms(struct session *s)
     const struct settings *set = session_settings(s);
     if (stream_pending(s->client) > 0 || s->state == S_APPEND)
         return stall_ms(s);
+    if (session_eof(s)) /* it may wait for its replies, but not for ever for those of a host that says nothing */
+        return stall_ms(s);
     switch (s->state) {
     case S_READY:
         if (!imap_cmd_idle(&s->reader))
