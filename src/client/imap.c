@@ -425,7 +425,8 @@ static uint32_t tag_id(struct slice tag)
 static bool silent_too_long(struct imapc *c)
 {
     uint64_t moved = stream_bytes_in(c->stream) + stream_bytes_out(c->stream);
-    bool quiet = moved == c->moved_seen && stream_in(c->stream)->len == 0;
+    /* What is there and was not looked at waits for the owner; half a line waits for the host. */
+    bool quiet = moved == c->moved_seen && stream_in(c->stream)->len == c->left_over;
     bool due = c->state != IC_READY || c->in_flight > 0;
     c->moved_seen = moved;
     timer_start(&c->timer, c->timeout_ms);
@@ -461,10 +462,12 @@ static bool read_event(struct imapc *c, struct imapc_event *ev)
         fail(c, E_PROTO, "sent what is not IMAP");
         return false;
     }
+    c->left_over = 0;
     if (r == CODEC_DONE)
         return true;
     buf_consume(in, c->used);
     c->used = 0;
+    c->left_over = in->len;
     if (stream_state(c->stream) >= STREAM_EOF) {
         fail(c, E_CLOSED, "closed the connection");
         return false;

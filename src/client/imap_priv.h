@@ -47,6 +47,7 @@ struct imapc {
     uint64_t caps;
     struct buf caps_text;
     bool caps_known, tell_ready, patient, pushed_back, greeted;
+    size_t left_over; /* of the input: the reader wants more than that */
     uint32_t wanted; /* the command whose reply moves the sign-in on */
     /* output */
     uint32_t last_id, open_id; /* open_id: being written, 0 between commands */

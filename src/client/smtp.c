@@ -47,6 +47,7 @@ struct smtpc {
     uint16_t client_port;
     struct buf client_helo, client_login;
     uint64_t timeout_ms, moved_seen;
+    size_t left_over; /* of the input: the reader wants more than that */
     struct smtp_reply reply;
     struct smtp_ehlo ehlo;
     unsigned due, beats;
@@ -420,7 +421,7 @@ static void sign_in_reply(struct smtpc *c)
 static bool silent_too_long(struct smtpc *c)
 {
     uint64_t moved = stream_bytes_in(c->stream) + stream_bytes_out(c->stream);
-    bool quiet = moved == c->moved_seen && stream_in(c->stream)->len == 0;
+    bool quiet = moved == c->moved_seen && stream_in(c->stream)->len == c->left_over;
     bool due = c->state != SC_READY || c->due > 0;
     c->moved_seen = moved;
     if (c->timeout_ms > 0)
@@ -464,6 +465,7 @@ static bool read_reply(struct smtpc *c)
     enum codec r = smtp_reply_next(&c->reply, buf_slice(in), &used);
     buf_consume(in, used);
     stream_resume(c->stream);
+    c->left_over = r == CODEC_MORE ? in->len : 0;
     if (r == CODEC_BAD) {
         fail(c, E_PROTO, "sent what is not SMTP");
         return false;

@@ -88,7 +88,11 @@ static void learn_code(struct conn *c, struct slice code)
     struct slice word;
     uint32_t n;
     imap_args_init(&a, code);
-    if (!imap_args_atom(&a, &word) || !imap_args_u32(&a, &n))
+    if (!imap_args_atom(&a, &word))
+        return;
+    if (slice_is_nocase(word, "UIDNOTSTICKY"))
+        c->not_sticky = true;
+    if (!imap_args_u32(&a, &n))
         return;
     if (slice_is_nocase(word, "UIDNEXT"))
         c->uidnext = n;

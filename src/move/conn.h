@@ -38,6 +38,7 @@ struct conn {
     struct err err;
     struct accounts *held; /* counted there, see pace.c */
     bool is_old;
+    bool not_sticky; /* its UIDs do not outlast a session (RFC 4315) */
     bool pushed; /* the host said that it is too much for it */
 };
 

@@ -196,7 +196,8 @@ static int on_old_tagged(struct mover *m)
         }
         if (b != NULL && b->body_id == m->old.id) {
             b->body_id = 0;
-            if (m->old.cond != COND_OK && conn_temporary(&m->old))
+            /* Asked to send, a host means itself by [LIMIT]; asked to take, the message. */
+            if (m->old.cond != COND_OK && (conn_temporary(&m->old) || conn_code_is(&m->old, "LIMIT")))
                 return conn_refused(&m->old, &m->err, SCOPE_UNIT, "the old host does not send messages now");
         }
     }

@@ -479,6 +479,8 @@ static int advance_idle(struct mover *m)
             enter_select(m);
             return 0;
         }
+        if (m->new.not_sticky) /* no map of them could be kept */
+            return mover_fail(m, E_NOTSUP, SCOPE_UNIT, "the UIDs of the new host's mailbox do not last (UIDNOTSTICKY)");
         r = compare_begin(m);
         mover_enter(m, MV_COMPARE);
         return r;

@@ -60,11 +60,9 @@ tests_fuzz_fuzz_dav_rewrite_LDADD = libfront.a libdav.a libbase.a $(XML_LIBS)
 SESSION_FUZZ = tests/fuzz/fuzz_session tests/fuzz/fuzz_upstream
 SESSION_FUZZ_SOURCES = tests/fuzz/mem.h tests/fuzz/mem_host.c tests/fuzz/mem_host.h tests/fuzz/mem_net.c tests/fuzz/mem_store.c \
 	tests/fuzz/fuzz.h tests/fuzz/replay.c
-SESSION_FUZZ_LIBS = libfront.a libmove.a libclient.a libauth.a libstore.a libnet.a libimap.a libsmtp.a libdav.a libconf.a \
-	libbase.a $(UV_LIBS) $(OPENSSL_LIBS) $(ZLIB_LIBS) $(LMDB_LIBS) $(CONFUSE_LIBS) $(CURL_LIBS) $(XML_LIBS) $(ICAL_LIBS)
 check_PROGRAMS += $(SESSION_FUZZ)
 TESTS += $(SESSION_FUZZ)
 tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c $(SESSION_FUZZ_SOURCES)
-tests_fuzz_fuzz_session_LDADD = $(SESSION_FUZZ_LIBS)
+tests_fuzz_fuzz_session_LDADD = $(wherryd_LDADD)
 tests_fuzz_fuzz_upstream_SOURCES = tests/fuzz/fuzz_upstream.c $(SESSION_FUZZ_SOURCES)
-tests_fuzz_fuzz_upstream_LDADD = $(SESSION_FUZZ_LIBS)
+tests_fuzz_fuzz_upstream_LDADD = $(wherryd_LDADD)

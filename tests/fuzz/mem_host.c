@@ -281,7 +281,7 @@ void mem_world_begin(struct mem_world *w, const char *more)
     snprintf(text, sizeof(text), "%s%s", conf, more);
     must(conf_load_text(&w->settings, slice_str(text), &r) == 0);
     conf_report_free(&r);
-    w->log = (struct log){.fd = -1, .level = LOG_INFO};
+    w->log = (struct log){.fd = getenv("FUZZ_LOG") != NULL ? 2 : -1, .level = LOG_DEBUG};
     w->old = (struct mem_host){.validity = 11, .next = 1, .sep = '.', .caps = "IMAP4rev1 AUTH=PLAIN SASL-IR NAMESPACE"};
     w->new = (struct mem_host){.validity = 22, .next = 7, .sep = '/',
                                .caps = "IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ UIDPLUS IDLE UNSELECT MOVE MULTIAPPEND ESEARCH SORT NAMESPACE "

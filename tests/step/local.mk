@@ -1,4 +1,4 @@
-step_tests = tests/step/dav.py tests/step/delta.py tests/step/front.py tests/step/homes.py tests/step/late.py tests/step/live.py tests/step/modseq.py \
+step_tests = tests/step/dav.py tests/step/delta.py tests/step/faults.py tests/step/front.py tests/step/homes.py tests/step/late.py tests/step/live.py tests/step/modseq.py \
 	tests/step/move.py tests/step/names.py tests/step/submission.py \
 	tests/step/submission_abuse.py tests/step/verify.py
 dist_check_SCRIPTS += $(step_tests)

@@ -26,13 +26,13 @@ ALLOWED = re.compile(rb'(SELECT|AUTHENTICATE|LOGIN|LOGOUT|CAPABILITY|ID|NAMESPAC
                      re.I)
 
 
-def more(batch, rest):
-    return 'copy { uid_headroom = 1000 settle_seconds = 0 retry_seconds = %d batch_messages = %d sweep = no }\n' % (rest, batch)
+def more(batch, rest, extra=''):
+    return 'copy { uid_headroom = 1000 settle_seconds = 0 retry_seconds = %d batch_messages = %d sweep = no%s }\n' % (rest, batch, extra)
 
 
 class Moving(World):
-    def __init__(self, binary, caps=MULTI, batch=10, rest=0):
-        super().__init__(binary, caps, host=MailHost, more=more(batch, rest))
+    def __init__(self, binary, caps=MULTI, batch=10, rest=0, extra=''):
+        super().__init__(binary, caps, host=MailHost, more=more(batch, rest, extra))
         self.binary = binary
 
     def account(self, user):
