@@ -352,8 +352,10 @@ static void over(struct dav_mover *m, int result)
 
 /* ---- phases ---- */
 
-static void after_old(struct dav_mover *m, size_t todo)
+/* Nothing that was found to be done is forgotten when old has not changed since. */
+static void after_old(struct dav_mover *m)
 {
+    size_t todo = m->todo;
     if (todo > 0 && todo <= SMALL && m->listed_once && m->hold_ms == 0) {
         enter(m, DP_DRAIN); /* listed once more when those on their way have come */
     } else if (todo > 0 && m->listed_once) {
@@ -391,12 +393,13 @@ static int answered(struct dav_mover *m)
         return 0;
     case DP_META_OLD:
         if (m->listed_once && meta_same(&m->meta_old, &m->listed_old))
-            after_old(m, 0);
+            after_old(m);
         else
             enter(m, DP_LIST_OLD);
         return 0;
     case DP_LIST_OLD:
-        after_old(m, list_plan(m));
+        m->todo = list_plan(m);
+        after_old(m);
         return 0;
     case DP_META_NEW:
         if (m->sealed && meta_same(&m->meta_new, &m->listed_new))
@@ -430,6 +433,7 @@ static int working(struct dav_mover *m)
     int r = batches_run(m, &idle);
     if (r != 0 || !idle)
         return r;
+    m->todo = 0;
     enter(m, m->hold_ms == 0 && ++m->rounds >= ROUNDS ? DP_DRAIN : DP_META_OLD);
     return 0;
 }

@@ -101,6 +101,7 @@ struct dav_mover {
     struct hash *by_name, *by_new; /* -> struct dav_item; by_new: those whose name on new is another */
     struct dav_item **items;
     size_t n, next; /* next: where the search for work goes on */
+    size_t todo;    /* what the last listing of old asks for and was not begun */
     struct hash *foreign_uids;     /* UID -> name on new, of what only new has; values are owned */
     struct http_spelling spelling;
     struct dav_meta meta_old, meta_new, listed_old, listed_new; /* now, and before the last listing */
