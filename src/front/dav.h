@@ -29,6 +29,7 @@ enum { DAV_DISCARD_BYTES = 1024 * 1024, DAV_LINGER_MS = 2000, DAV_RETRY_SECONDS 
     X(BODY, body)           /* XML of the request is being gathered */                             \
     X(FORWARD, forward)     /* one host answers */                                                 \
     X(LISTING, listing)     /* both do: the listing of a home */                                   \
+    X(SYNC, sync)           /* both are asked what changed since a token of the old host */        \
     X(CARRY, carry)         /* an item is carried from one host to the other */                    \
     X(RECORD, record)       /* a change of structure is being recorded */                          \
     X(DISCARD, discard)     /* answered; the rest of the request is read */                        \
@@ -63,6 +64,7 @@ struct dav_place {
 
 struct dav_listing; /* dav_listing.c */
 struct dav_carry;   /* dav_carry.c */
+struct dav_sync;    /* dav_sync.c */
 
 struct dav_session {
     struct visitor visitor;
@@ -117,6 +119,8 @@ struct dav_session {
     bool had_token;         /* there was one */
     struct dav_listing *listing;
     struct dav_carry *carry;
+    struct dav_sync *sync;
+    bool depth_one; /* what is asked of a host is a listing, whatever the client's Depth */
     unsigned status; /* what to answer once it is recorded */
     struct store_wait wait;
 };
@@ -191,7 +195,9 @@ int davs_if_to_host(struct dav_session *d, enum unit_home side, struct slice fie
 /* The absolute URI of a path of the view at the host. */
 int davs_uri_to_host(struct dav_session *d, enum unit_home side, struct slice spelled, struct buf *out) MUST_USE;
 
-/* ---- dav_listing.c, dav_carry.c ---- */
+/* ---- dav_listing.c, dav_sync.c, dav_carry.c ---- */
+void davs_sync_begin(struct dav_session *d);
+void davs_sync_free(struct dav_session *d);
 void davs_listing_begin(struct dav_session *d);
 void davs_listing_free(struct dav_session *d);
 void davs_carry_begin(struct dav_session *d);

@@ -123,6 +123,8 @@ void davs_request_clear(struct dav_session *d)
     rewrite_free(&d->rewrite);
     davs_listing_free(d);
     davs_carry_free(d);
+    davs_sync_free(d);
+    d->depth_one = false;
     if (d->wait.pending)
         store_wait_forget(d->env->store, &d->wait);
     d->wait.pending = false;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MADE_FIELDS = 8 };
+enum { MADE_FIELDS = 10 };
 
 /* ---- the fields of a request ---- */
 
@@ -45,8 +45,10 @@ static bool passes(struct dav_session *d, enum unit_home side, struct slice name
     const char *const trusted[] = {set->old_dav.header, set->new_dav.header, NULL};
     struct slice connection = http_field(d->q, "Connection");
     char text[64];
-    if (d->plan == PLAN_LISTING && slice_is_nocase(name, "Accept-Encoding"))
+    if ((d->plan == PLAN_LISTING || d->sync != NULL) && slice_is_nocase(name, "Accept-Encoding"))
         return false; /* it is read on the way */
+    if (d->depth_one && slice_is_nocase(name, "Depth"))
+        return false;
     if (d->body.len > 0 && slice_is_nocase(name, "Content-Type"))
         return side == HOME_OLD;
     if (among(name, never) || among(name, translated) || among(name, trusted))
@@ -113,6 +115,8 @@ static int gather(struct dav_session *d, enum unit_home side, struct fields *f)
     }
     int rc = translated_fields(d, side, f);
     buf_puts(make_field(f, "X-Forwarded-For"), stream_peer(d->client));
+    if (d->depth_one)
+        buf_puts(make_field(f, "Depth"), "1");
     if (side == HOME_NEW && d->body.len > 0) /* it is, whatever the client calls it; some hosts refuse all else */
         buf_puts(make_field(f, "Content-Type"), "application/xml; charset=utf-8");
     settle_fields(f);
@@ -202,7 +206,7 @@ static bool send_body(struct dav_session *d)
 
 static const char *const not_told[] = {"Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Date", "WWW-Authenticate",
                                        "Proxy-Authenticate", "Alt-Svc", "Trailer", "Upgrade", "Authentication-Info", NULL};
-static const char *const not_told_of_new[] = {"Set-Cookie", "Link", "Content-Location", "Strict-Transport-Security", NULL};
+static const char *const not_told_of_new[] = {"Set-Cookie", "Link", "Accept-Patch", "Content-Location", "Strict-Transport-Security", NULL};
 static const char *const of_the_bytes[] = {"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges", "Content-Encoding", NULL};
 
 /* Where the answer points: a path in the view, in the client's own name for this server. */

@@ -204,13 +204,17 @@ static bool translate_body(struct dav_session *d)
     struct rewrite *w = rewrite_new(&davs_to_new, d, REWRITE_WHOLE);
     d->had_token = d->stale = false;
     int rc = rewrite_feed(w, buf_slice(&raw), true);
-    d->body = (struct buf){0};
-    if (rc == 0)
+    bool sync = d->stale && d->plan == PLAN_FORWARD && rewrite_root_is(w, NS_DAV, "sync-collection");
+    if (rc == 0 && !d->stale) {
+        d->body = (struct buf){0};
         buf_put_slice(&d->body, rewrite_out(w));
+        buf_free(&raw);
+    }
     rewrite_free(&w);
-    buf_free(&raw);
     if (rc != 0)
         davs_say(d, 400, "The body of the request is no XML that can be read");
+    else if (sync)
+        davs_sync_begin(d);
     else if (d->stale)
         davs_error(d, 403, "D:valid-sync-token");
     return rc == 0 && !d->stale;

@@ -13,4 +13,4 @@ libfront_a_SOURCES = src/front/append.c src/front/caps.c src/front/carry.c src/f
 # Calendars and contacts.
 libfront_a_SOURCES += src/front/dav.c src/front/dav.h src/front/dav_answer.c src/front/dav_ask.c src/front/dav_ask.h \
 	src/front/dav_carry.c src/front/dav_forward.c src/front/dav_listing.c src/front/dav_request.c \
-	src/front/dav_rewrite.c src/front/dav_rewrite.h src/front/dav_route.c src/front/dav_view.c
+	src/front/dav_rewrite.c src/front/dav_rewrite.h src/front/dav_route.c src/front/dav_sync.c src/front/dav_view.c
