@@ -119,6 +119,7 @@ struct dav_session {
     bool had_token;         /* there was one */
     struct dav_listing *listing;
     struct dav_carry *carry;
+    bool carried; /* COPY or MOVE was tried in that way */
     struct dav_sync *sync;
     bool depth_one; /* what is asked of a host is a listing, whatever the client's Depth */
     unsigned status; /* what to answer once it is recorded */
@@ -167,6 +168,8 @@ void davs_continue(struct dav_session *d);
 
 /* ---- dav_route.c ---- */
 void davs_route(struct dav_session *d);
+/* COPY or MOVE by the host itself. */
+void davs_forward_copy(struct dav_session *d);
 
 /* ---- dav_forward.c ---- */
 /* Sends the request to a host; target: path and query as that host spells them. */
@@ -186,6 +189,8 @@ extern const struct rewrite_ops davs_to_new;
 int davs_href_to_view(struct dav_session *d, enum href_role role, struct slice href, struct buf *out);
 /* A path of the view as new spells it; E_INVAL: nothing of the person's. */
 int davs_href_to_new(struct dav_session *d, struct slice href, struct buf *out) MUST_USE;
+/* Whether a path of the view is below a home: what is there and in no collection was removed, or is not to be seen. */
+bool davs_in_home(struct dav_session *d, struct slice path);
 int davs_token_to_view(struct dav_session *d, struct unit *u, bool ctag, struct slice token, struct buf *out);
 /* E_NOTFOUND: not known any more. */
 int davs_token_to_new(struct dav_session *d, struct unit *u, struct slice token, struct buf *out) MUST_USE;

@@ -124,7 +124,7 @@ void davs_request_clear(struct dav_session *d)
     davs_listing_free(d);
     davs_carry_free(d);
     davs_sync_free(d);
-    d->depth_one = false;
+    d->depth_one = d->carried = false;
     if (d->wait.pending)
         store_wait_forget(d->env->store, &d->wait);
     d->wait.pending = false;

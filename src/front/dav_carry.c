@@ -163,6 +163,12 @@ static void put_over(struct dav_session *d)
     struct dav_field match = {SLICE_LIT("If-Match"), buf_slice(&c->etag)};
     bool weak = c->etag.len > 1 && buf_slice(&c->etag).p[0] == 'W';
     c->status = davr_status(c->target);
+    if (c->status > 299 && d->from.side == d->to.side && !d->carried) {
+        d->carried = true; /* the host itself may do it: it has no item twice, and the like */
+        davs_carry_free(d);
+        davs_forward_copy(d);
+        return;
+    }
     buf_put_slice(&c->new_etag, davr_field(c->target, "ETag"));
     if (c->status > 299) {
         davs_say(d, c->status >= 400 && c->status < 500 && c->status != 401 ? c->status : c->status == 507 ? 507 : 503,

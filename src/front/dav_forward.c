@@ -206,7 +206,7 @@ static bool send_body(struct dav_session *d)
 
 static const char *const not_told[] = {"Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Date", "WWW-Authenticate",
                                        "Proxy-Authenticate", "Alt-Svc", "Trailer", "Upgrade", "Authentication-Info", NULL};
-static const char *const not_told_of_new[] = {"Set-Cookie", "Link", "Accept-Patch", "Content-Location", "Strict-Transport-Security", NULL};
+static const char *const not_told_of_new[] = {"Set-Cookie", "Link", "Accept-Patch", "Server", "X-Powered-By", "Content-Location", "Strict-Transport-Security", NULL};
 static const char *const of_the_bytes[] = {"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges", "Content-Encoding", NULL};
 
 /* Where the answer points: a path in the view, in the client's own name for this server. */
@@ -294,6 +294,50 @@ static bool is_xml(const struct davr *r)
     return false;
 }
 
+/* Some hosts compare no tags when they are asked for an item: the client has what it would get. */
+static bool has_it(struct dav_session *d, unsigned status)
+{
+    enum http_method m = d->q->method;
+    struct slice tag = davr_field(d->up, "ETag");
+    struct buf view = {0}, list = {0}, more = {0};
+    struct http_etag t;
+    bool same = false;
+    if (status != 200 || (m != METHOD_GET && m != METHOD_HEAD) || tag.n == 0 || tag.p[0] != '"' ||
+        d->from.unit == NULL || http_field_count(d->q, "If-None-Match") == 0 ||
+        collection_etag_to_view(d->from.unit, d->from.rest, tag, false, &view) != 0)
+        return false;
+    http_field_join(d->q, "If-None-Match", &list);
+    struct slice rest = buf_slice(&list);
+    while (!same && http_etag_next(&rest, &t) == CODEC_DONE)
+        same = t.any || slice_eq(t.tag, buf_slice(&view));
+    if (same) {
+        http_put_field(&more, "ETag", buf_slice(&view));
+        davs_answer(d, 304, buf_cstr(&more), slice_str(""));
+    }
+    buf_free(&view);
+    buf_free(&list);
+    buf_free(&more);
+    return same;
+}
+
+/* What a host says to people is about its own names. */
+static bool only_words(struct dav_session *d, unsigned status)
+{
+    if (status < 400 || is_xml(d->up) || d->q->method == METHOD_HEAD)
+        return false;
+    davs_head(d, status);
+    davs_put_fields(d, d->up, HOME_NEW, true);
+    struct buf body = {0};
+    buf_printf(&body, "%s\n", http_reason(status));
+    uint64_t length = body.len;
+    davs_head_end(d, &length, true);
+    davs_body(d, buf_slice(&body));
+    davs_body_end(d);
+    buf_free(&body);
+    davs_done(d);
+    return true;
+}
+
 /* Answers that are told in other words. True: it was. */
 static bool told_otherwise(struct dav_session *d, unsigned status)
 {
@@ -309,7 +353,8 @@ static bool told_otherwise(struct dav_session *d, unsigned status)
         return true;
     }
     /* One that can neither copy nor move: it is read and put. */
-    if (d->plan == PLAN_COPY && (status == 405 || status == 501)) {
+    if (d->plan == PLAN_COPY && (status == 405 || status == 501) && !d->carried) {
+        d->carried = true;
         davr_free(&d->up);
         davs_carry_begin(d);
         return true;
@@ -319,7 +364,7 @@ static bool told_otherwise(struct dav_session *d, unsigned status)
         davs_error(d, 403, "D:valid-sync-token");
         return true;
     }
-    return false;
+    return has_it(d, status) || only_words(d, status);
 }
 
 /* What it did to the structure is recorded before the client hears of it. True: it is being. */

@@ -97,7 +97,7 @@ static bool find_destination(struct dav_session *d)
         return false;
     }
     if (http_uri_path(http_field(d->q, "Destination"), host, &path) != 0) {
-        davs_say(d, 502, "The destination is on another server");
+        davs_say(d, 403, "The destination is on another server");
         return false;
     }
     if (http_path_decode(path, &d->destination.path, &d->destination.spelled) != 0) {
@@ -127,11 +127,14 @@ static bool locate(struct dav_session *d)
         d->plan = PLAN_MAKE;
     else if (here && m == METHOD_DELETE)
         d->plan = PLAN_REMOVE;
-    if (d->from.unit == NULL && m == METHOD_DELETE && below(d).any) {
+    if (d->from.unit == NULL && m == METHOD_DELETE && below(d).any)
         davs_say(d, 403, "There are collections in it");
-        return false;
-    }
-    return true;
+    else if (d->from.unit == NULL && d->plan == PLAN_FORWARD && d->ready && m != METHOD_OPTIONS &&
+             davs_in_home(d, buf_slice(&d->target.path)))
+        davs_say(d, 404, "There is nothing of this name");
+    else
+        return true;
+    return false;
 }
 
 /* ---- touching ---- */
@@ -268,6 +271,18 @@ static void make(struct dav_session *d)
     }
 }
 
+void davs_forward_copy(struct dav_session *d)
+{
+    forward(d);
+}
+
+/* Some hosts take a Destination as it stands there, and would store the escapes in it: such a name is better put. */
+static bool is_plain(const struct http_target *t)
+{
+    struct slice v = buf_slice(&t->spelled);
+    return memchr(v.p, '%', v.n) == NULL;
+}
+
 static void copy(struct dav_session *d)
 {
     bool whole = (d->from.unit != NULL && d->from.rest.n == 0) || (d->to.unit != NULL && d->to.rest.n == 0);
@@ -275,9 +290,11 @@ static void copy(struct dav_session *d)
         davs_say(d, 403, "Collections cannot be copied or moved, only what is in them");
     else if (d->to.unit == NULL && d->ready)
         davs_say(d, 409, "The destination is in no calendar or address book");
+    else if (d->from.unit == NULL && d->ready && davs_in_home(d, buf_slice(&d->target.path)))
+        davs_say(d, 404, "There is nothing of this name");
     else if (d->from.unit == NULL && d->to.side == HOME_NEW)
         davs_say(d, 403, "This cannot be brought there");
-    else if (d->from.side != d->to.side)
+    else if (d->from.side != d->to.side || (d->to.side == HOME_NEW && !is_plain(&d->destination)))
         davs_carry_begin(d);
     else
         forward(d);

@@ -84,7 +84,44 @@ static int around_to_new(struct dav_session *d, struct slice path, struct buf *o
     return map_around(a, 3, HREF_PRINCIPAL, path, out);
 }
 
+static bool in_home(const char *homes, struct slice principal, struct slice path)
+{
+    struct buf home = {0};
+    bool in = false;
+    for (unsigned k = 0; line(homes, k).n > 0 && !in; k++) {
+        if (http_path_decode(line(homes, k), &home, NULL) != 0)
+            continue;
+        size_t n = covers(buf_slice(&home), path), more = covers(principal, path);
+        in = n > 1 && path.n > n && more <= n; /* everything is in "/" */
+    }
+    buf_free(&home);
+    return in;
+}
+
+bool davs_in_home(struct dav_session *d, struct slice path)
+{
+    const struct store_account *r = account_record(d->account);
+    struct buf principal = {0};
+    if (http_path_decode(slice_str(r->old_principal), &principal, NULL) != 0)
+        buf_clear(&principal);
+    bool in = in_home(r->old_calendars, buf_slice(&principal), path) || in_home(r->old_books, buf_slice(&principal), path);
+    buf_free(&principal);
+    return in;
+}
+
 /* ---- hrefs ---- */
+
+/* Some hosts write blanks, ? and # in names as they are (Cyrus): what a host lists is a path, and has no query. */
+static void put_whole(struct slice path, struct buf *out)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        uint8_t c = path.p[i];
+        if (c <= ' ' || c >= 0x7f || c == '?' || c == '#' || c == '\\')
+            buf_printf(out, "%%%02X", c);
+        else
+            buf_putc(out, (char)c);
+    }
+}
 
 /* The path in an href of a host. False: it is none of its own (mailto:, another host). */
 static bool own_path(const struct dav_host *h, struct slice href, struct slice *path)
@@ -128,26 +165,26 @@ static bool about_itself(const struct dav_session *d, enum href_role role)
 int davs_href_to_view(struct dav_session *d, enum href_role role, struct slice href, struct buf *out)
 {
     struct slice path, rest;
-    struct buf decoded = {0};
-    int rc = 0;
+    struct buf decoded = {0}, whole = {0};
+    int rc = E_INVAL;
     size_t mark = out->len;
     if (about_itself(d, role)) {
         buf_put_slice(out, buf_slice(&d->target.spelled));
         return note_item(d, d->from.unit, buf_slice(&d->target.spelled));
     }
-    if (!own_path(&davs_settings(d)->new_dav, href, &path) || http_path_decode(path, &decoded, NULL) != 0) {
-        buf_free(&decoded);
-        buf_put_slice(out, href);
-        return role == HREF_RESPONSE ? E_INVAL : 0;
+    if (own_path(&davs_settings(d)->new_dav, href, &path)) {
+        put_whole(path, &whole);
+        rc = http_path_decode(buf_slice(&whole), &decoded, NULL);
     }
-    struct unit *u = collection_find_new(d->account, buf_slice(&decoded), &rest);
+    struct unit *u = rc == 0 ? collection_find_new(d->account, buf_slice(&decoded), &rest) : NULL;
     if (u != NULL)
-        rc = collection_to_view(u, rest, path, out);
-    else
+        rc = collection_to_view(u, rest, buf_slice(&whole), out);
+    else if (rc == 0)
         rc = around_to_view(d, role, buf_slice(&decoded), out);
     if (rc == 0 && role == HREF_RESPONSE)
         rc = note_item(d, u, slice_make(buf_slice(out).p + mark, out->len - mark));
     buf_free(&decoded);
+    buf_free(&whole);
     if (rc == 0 || role == HREF_RESPONSE)
         return rc;
     buf_truncate(out, mark);

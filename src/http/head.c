@@ -111,7 +111,7 @@ static size_t tag_length(struct slice s)
     for (i++; i < s.n; i++) {
         if (s.p[i] == '"')
             return i + 1;
-        if (s.p[i] < 0x21 || s.p[i] == 0x7f)
+        if (s.p[i] < ' ' || s.p[i] == 0x7f) /* blanks are not in the grammar, but in tags of old servers */
             return 0;
     }
     return 0;

@@ -351,7 +351,8 @@ static void if_fields(void **state)
 {
     struct buf out = {0};
     (void)state;
-    assert_string_equal(walk_if("(<urn:lock> [\"a b\"]) (Not <urn:x>)", &out), "(<urn:lock> !");
+    assert_string_equal(walk_if("(<urn:lock> [\"a b\"]) (Not <urn:x>)", &out), "(<urn:lock> e:[\"a b\"]) (Not <urn:x>)");
+    assert_string_equal(walk_if("(<urn:lock> [\"a\tb\"])", &out), "(<urn:lock> !");
     assert_string_equal(walk_if("<http://h/a> (<urn:lock> [\"a\"])\t(Not [W/\"b\"])", &out),
                         "r:<http://h/a> (<urn:lock> e:[\"a\"])\t(Not e:[W/\"b\"])");
     assert_string_equal(walk_if("([\"a]b\"])", &out), "(e:[\"a]b\"])");
