@@ -18,7 +18,7 @@ from wharf.daemon import Wherryd
 from wharf.servers import MAIL_ID
 
 USER = 'live'
-IDLE, FETCH = 4, 4
+IDLE, FETCH = 2, 2
 FLAGS = ('S', '', 'RS', 'FS')
 
 
@@ -107,7 +107,11 @@ def work(b, d, before):
         for x in [busy] + fetching:
             x.ended.set()
     for x in [busy] + fetching:
-        x.stop()
+        try:
+            x.stop()
+        except Exception:
+            print('\n'.join(x for x in d.logged().splitlines() if 'carry_failed' in x or 'host_lost' in x))
+            raise
     for c in idle:
         c.send(b'DONE\r\n')
         c.expect(rb'i OK', 1000000)
@@ -147,6 +151,9 @@ def measure(b):
     moved = next(stamps(log, ('event=moved',)))[1]
     slowest = [max([took for at, took in f.times if at > moved - 10] or [0]) for f in fetching]
     carried = [x[0] for x in stamps(log, ('event=session_carried',))]
+    failed = [x for x in log.splitlines() if 'event=carry_failed' in x]
+    if failed:
+        raise SystemExit('\n'.join(failed))
     if len(still) < IDLE + FETCH + 1 or not busy.commands:
         raise SystemExit('only %d sessions were carried over' % len(still))
     b.row('live: a mailbox of', '%d' % n, '%.0f MB; %d sessions idle, %d fetch, one does everything' % (size / 1e6, IDLE, FETCH))

@@ -13,19 +13,20 @@
 
 enum { LIST_TRIES = 5, BRIEF_MOST = 20000 /* runs of the map */ };
 
-static void done_nothing(struct session *s, struct flight *f, const struct resp *r);
+static void done_noop(struct session *s, struct flight *f, const struct resp *r);
 static void done_listed(struct session *s, struct flight *f, const struct resp *r);
 static void done_selected(struct session *s, struct flight *f, const struct resp *r);
 
-static const struct command row_noop = {.name = "NOOP", .done = done_nothing};
+static const struct command row_noop = {.name = "NOOP", .done = done_noop};
 static const struct command row_list = {.name = "UID SEARCH", .done = done_listed};
 static const struct command row_select = {.name = "SELECT", .done = done_selected};
 
-void carry_free(struct carry **cp)
+void carry_free(struct session *s)
 {
-    struct carry *c = *cp;
+    struct carry *c = s->carry;
     if (c == NULL)
         return;
+    account_give_turn(s->account);
     uidlist_free(&c->side[HOME_OLD].uids);
     uidlist_free(&c->side[HOME_NEW].uids);
     uidlist_free(&c->vanished);
@@ -34,7 +35,7 @@ void carry_free(struct carry **cp)
     buf_free(&c->tell);
     imap_fetch_free(&c->fetch);
     free(c);
-    *cp = NULL;
+    s->carry = NULL;
 }
 
 static void fail(struct carry *c, const char *why)
@@ -83,11 +84,12 @@ void carry_begin(struct session *s)
 
 /* ---- tagged replies ---- */
 
-static void done_nothing(struct session *s, struct flight *f, const struct resp *r)
+/* What it brought is known to the list that follows. */
+static void done_noop(struct session *s, struct flight *f, const struct resp *r)
 {
-    (void)s;
     (void)f;
     (void)r;
+    s->carry->side[HOME_OLD].again = false;
 }
 
 static void done_listed(struct session *s, struct flight *f, const struct resp *r)
@@ -231,7 +233,7 @@ static void end(struct session *s)
     log_event(worker_log(s->env->worker), LOG_INFO, "session_carried", log_s("account", account_name(s->account)),
               log_n("session", s->id), log_s("mailbox", unit_record(s->unit)->view_name),
               log_n("gone", (int64_t)s->seqs.n));
-    carry_free(&s->carry);
+    carry_free(s);
     imapc_close(&s->old);
     s->host_enabled[HOME_OLD] = 0;
     held_go_on(s);

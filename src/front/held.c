@@ -56,6 +56,8 @@ bool state_held(struct session *s)
     if (unit_record(u)->state == UNIT_DELETED) {
         session_bye(s, "mailbox_deleted", "The mailbox was deleted, please connect again");
     } else if (unit_record(u)->home == HOME_NEW) {
+        if (!account_take_turn(s->account))
+            return false;
         carry_begin(s);
     } else if (!unit_gate_closed(u)) {
         unit_hold_seat(&s->seat, false);

@@ -206,6 +206,7 @@ static void session_free(struct session *s)
               log_n("session", s->id), log_s("address", stream_peer(s->client)),
               log_s("reason", s->reason), log_n("bytes_in", (int64_t)s->seen_in),
               log_n("bytes_out", (int64_t)s->seen_out));
+    carry_free(s); /* wakes the account's sessions */
     task_stop(&s->task);
     timer_stop(&s->clock);
     timer_stop(&s->beat);
@@ -226,7 +227,6 @@ static void session_free(struct session *s)
     uidmap_free(&s->identity);
     list_free(&s->list);
     transfer_free(&s->transfer);
-    carry_free(&s->carry);
     seqs_free(&s->seqs);
     tr_clear(&s->args);
     buf_free(&s->out);

@@ -299,7 +299,7 @@ void held_go_on(struct session *s);
 /* What hosts say meanwhile is no reply for the client. */
 bool carry_takes(struct session *s, enum unit_home side, const struct resp *r);
 bool carry_takes_status(struct session *s, enum unit_home side, const struct resp *r);
-void carry_free(struct carry **c);
+void carry_free(struct session *s);
 
 /* ---- states: true when progress was made ---- */
 #define X(id, name) bool state_##name(struct session *s);

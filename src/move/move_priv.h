@@ -80,6 +80,7 @@ struct account {
     unsigned movers;       /* running or queued for this account */
     unsigned running;      /* of these: each is one connection to either host under the person's name */
     unsigned looks;        /* of the running ones: at stragglers */
+    unsigned turns;        /* sessions that are being carried over */
     struct list released;  /* on accounts.released while unused */
     struct store_wait barrier; /* all it wrote is committed: may be forgotten */
     uint32_t settled;          /* units before this place need the old host no more */

@@ -145,6 +145,7 @@ struct news {
     bool numbers;           /* uids is complete */
     bool unknown;           /* of which message is not known: all has to be */
     unsigned tries;         /* to list them in this pass */
+    uint32_t expunges;      /* seen until it was asked for */
     uint32_t id;            /* of the SEARCH */
 };
 

@@ -25,6 +25,7 @@ static void ask(struct mover *m)
 {
     struct news *n = &m->compare.news;
     n->tries++;
+    n->expunges = m->old.expunges;
     uidlist_free(&n->listed);
     m->old.numbers = &n->listed;
     /* In short, unless the mailbox is so full of gaps that this would be the longer form. */
@@ -94,7 +95,8 @@ void news_listed(struct mover *m)
     n->id = 0;
     uidlist_sort(&n->listed);
     m->compare.begun = true;
-    bool fits = uidlist_count(&n->listed) == m->old.exists; /* else messages went or came while it was made */
+    /* Else messages went or came while it was made. */
+    bool fits = n->expunges == m->old.expunges && uidlist_count(&n->listed) == m->old.exists;
     if (!fits && n->tries < LIST_TRIES) {
         ask(m);
         return;

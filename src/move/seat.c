@@ -101,3 +101,19 @@ bool unit_all_held(const struct unit *u)
             return false;
     return true;
 }
+
+enum { MOST_TURNS = 2 };
+
+bool account_take_turn(struct account *a)
+{
+    if (a->turns >= MOST_TURNS)
+        return false;
+    a->turns++;
+    return true;
+}
+
+void account_give_turn(struct account *a)
+{
+    a->turns--;
+    account_wake(a);
+}

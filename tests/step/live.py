@@ -428,7 +428,7 @@ def test_copies_into_it(w):
         assert reply.startswith(b'OK'), reply
         assert len(old.box('INBOX.box').messages) == 28, reply
         s.free.set()
-        w.logs('event=session_carried account=%s ' % user, 2)
+        w.logs('mailbox=INBOX.box gone=')
         d.ok(b'NOOP')
         got = uids(d)
         assert got == list(range(1, 29)), (got, [m.uid for m in new.box('box').messages], [m.uid for m in old.box('INBOX.box').messages])

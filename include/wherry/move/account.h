@@ -131,6 +131,12 @@ void unit_rise(struct unit_seat *seat);
 void unit_pass_seat(struct unit_seat *from, struct unit_seat *to); /* `to` is emptied first */
 void unit_hold_seat(struct unit_seat *seat, bool held);
 bool unit_gate_closed(const struct unit *u);
+/*
+ * Sessions of an account that are carried over take turns, a few at a time: the hosts would only make all of them wait until
+ * the last one is done. False: not yet, the task is woken. Who took a turn gives it back.
+ */
+bool account_take_turn(struct account *a);
+void account_give_turn(struct account *a);
 void unit_progress(const struct unit *u, uint64_t *done, uint64_t *total);
 /*
  * Have a look, in the background, at what reached the old mailbox of a moved unit since, and bring it over: nothing happens when
