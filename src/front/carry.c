@@ -76,7 +76,6 @@ void carry_begin(struct session *s)
     imap_fetch_init(&c->fetch);
     c->by_uid = s->view.vanished && (s->host_enabled[HOME_OLD] & CAP_BIT(QRESYNC)) != 0;
     flight_new(s, HOME_OLD, imapc_command(s->old, "NOOP"), &row_noop, slice_str(""))->silent = true;
-    ask_list(s, HOME_OLD);
     ask_select(s);
     ask_list(s, HOME_NEW);
     session_enter(s, S_CARRY);
@@ -84,12 +83,11 @@ void carry_begin(struct session *s)
 
 /* ---- tagged replies ---- */
 
-/* What it brought is known to the list that follows. */
+/* Not before: Dovecot answers a SEARCH that stands behind NOOP first, and tells of what went afterwards. */
 static void done_noop(struct session *s, struct flight *f, const struct resp *r)
 {
-    (void)f;
     (void)r;
-    s->carry->side[HOME_OLD].again = false;
+    ask_list(s, f->side);
 }
 
 static void done_listed(struct session *s, struct flight *f, const struct resp *r)

@@ -69,7 +69,7 @@ class Busy:
         self.ended.set()
         self.thread.join(60)
         assert not self.thread.is_alive(), 'a client hangs'
-        if self.error:
+        if self.error and not isinstance(self.error, threading.BrokenBarrierError):
             raise self.error
 
     # ---- what it was told
@@ -176,6 +176,8 @@ class Busy:
                     time.sleep(0.05)
         except Exception as e:
             self.error = e
+            if self.together:
+                self.together.abort()
 
     def step(self):
         what = self.r.choice([self.fetch, self.flag, self.flag, self.append, self.remove, self.noop, self.read, self.status,
