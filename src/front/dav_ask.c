@@ -28,7 +28,8 @@ void dav_ask_free(struct dav_ask *a)
     multistatus_free(&a->m);
 }
 
-void dav_ask_start(struct dav_ask *a, struct env *env, struct task *task, const struct dav_creds *creds)
+void dav_ask_start(struct dav_ask *a, struct env *env, struct task *task, const struct dav_creds *creds,
+                   bool bare)
 {
     static const struct dav_name wanted[] = {{NS_DAV, "current-user-principal"}};
     static const struct dav_field fields[] = {{SLICE_LIT("Depth"), SLICE_LIT("0")},
@@ -44,8 +45,8 @@ void dav_ask_start(struct dav_ask *a, struct env *env, struct task *task, const 
         .method = "PROPFIND",
         .target = buf_slice(&path),
         .fields = fields,
-        .n_fields = 2,
-        .body_kind = DAVR_BODY_WHOLE,
+        .n_fields = bare ? 1 : 2,
+        .body_kind = bare ? DAVR_NO_BODY : DAVR_BODY_WHOLE,
         .body = buf_slice(&body),
         .timeout_seconds = env->settings->host_timeout_seconds,
     };
@@ -85,6 +86,7 @@ struct dav_realm {
     struct task task;
     struct dav_ask ask;
     bool asking, answered;
+    bool bare; /* the question was asked without a body */
     bool open; /* whoever comes is somebody to it */
     uint64_t asked_ms;
     char text[REALM_MAX + 1];
@@ -120,9 +122,16 @@ static void realm_step(struct task *t)
     const struct err *e;
     if (!m->asking || !dav_ask_step(&m->ask, &e))
         return;
+    if (e != NULL && !m->bare) { /* it may have refused, and closed, before it had all */
+        dav_ask_free(&m->ask);
+        m->bare = true;
+        dav_ask_start(&m->ask, m->front->env, &m->task, NULL, true);
+        task_wake(&m->task);
+        return;
+    }
     m->asking = false;
     m->answered = e == NULL && m->ask.status < 500;
-    m->open = e == NULL && m->ask.known;
+    m->open = e == NULL && (m->ask.known || (m->bare && m->ask.status != 401));
     if (e == NULL && m->ask.status == 401)
         take_realm(m, davr_field(m->ask.r, "WWW-Authenticate"));
     if (e != NULL)
@@ -142,8 +151,9 @@ static struct dav_realm *ask_realm(struct front *f)
     }
     if (!m->asking && !m->answered && (m->asked_ms == 0 || now - m->asked_ms > REALM_REST_MS)) {
         m->asking = true;
+        m->bare = false;
         m->asked_ms = now;
-        dav_ask_start(&m->ask, f->env, &m->task, NULL);
+        dav_ask_start(&m->ask, f->env, &m->task, NULL, false);
         task_wake(&m->task);
     }
     return m;

@@ -15,8 +15,8 @@ struct dav_ask {
     bool known; /* it names a principal */
     bool broken;
 };
-/* creds NULL: nobody's. */
-void dav_ask_start(struct dav_ask *a, struct env *env, struct task *task, const struct dav_creds *creds);
+/* creds NULL: nobody's. bare: without a body, which a host that refuses at once may not take; a principal is perhaps not named then. */
+void dav_ask_start(struct dav_ask *a, struct env *env, struct task *task, const struct dav_creds *creds, bool bare);
 /* True when it is over; *e: it failed. */
 bool dav_ask_step(struct dav_ask *a, const struct err **e);
 void dav_ask_free(struct dav_ask *a);

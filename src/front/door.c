@@ -262,7 +262,7 @@ static bool ask_dav(struct door *d, enum door_answer *answer)
                                                  &d->password, &creds) != 0) {
         wrong(d, "malformed");
     } else if (r == STATE_READY) {
-        dav_ask_start(&d->ask, d->env, d->task, &creds);
+        dav_ask_start(&d->ask, d->env, d->task, &creds, true);
         d->asking = true;
         d->state = DOOR_CHECK;
     }
