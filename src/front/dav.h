@@ -110,6 +110,7 @@ struct dav_session {
     /* ---- the answer ---- */
     struct davr *up;
     enum unit_home side; /* of up */
+    unsigned retries;
     bool head_sent;
     enum dav_framing framing;
     struct rewrite *rewrite;
@@ -168,8 +169,8 @@ void davs_continue(struct dav_session *d);
 
 /* ---- dav_route.c ---- */
 void davs_route(struct dav_session *d);
-/* COPY or MOVE by the host itself. */
-void davs_forward_copy(struct dav_session *d);
+/* To the home of the request's own collection. */
+void davs_send(struct dav_session *d);
 
 /* ---- dav_forward.c ---- */
 /* Sends the request to a host; target: path and query as that host spells them. */

@@ -125,6 +125,7 @@ void davs_request_clear(struct dav_session *d)
     davs_carry_free(d);
     davs_sync_free(d);
     d->depth_one = d->carried = false;
+    d->retries = 0;
     if (d->wait.pending)
         store_wait_forget(d->env->store, &d->wait);
     d->wait.pending = false;

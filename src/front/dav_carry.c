@@ -166,7 +166,7 @@ static void put_over(struct dav_session *d)
     if (c->status > 299 && d->from.side == d->to.side && !d->carried) {
         d->carried = true; /* the host itself may do it: it has no item twice, and the like */
         davs_carry_free(d);
-        davs_forward_copy(d);
+        davs_send(d);
         return;
     }
     buf_put_slice(&c->new_etag, davr_field(c->target, "ETag"));

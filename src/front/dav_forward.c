@@ -439,8 +439,27 @@ static void answer_end(struct dav_session *d)
     davs_done(d);
 }
 
+/*
+ * Some hosts answer before they have read a body, and close: the answer is lost, or not, by chance (Radicale's redirects). What only
+ * asks is asked again; the second time, where the answer is but a redirect, without its body. Not of the new host: its body has been told in
+ * its terms already. True: it was asked again.
+ */
+static bool asked_again(struct dav_session *d)
+{
+    enum http_method m = d->q->method;
+    bool asks = m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS || m == METHOD_PROPFIND || m == METHOD_REPORT;
+    if (!asks || d->side != HOME_OLD || !d->body_over || d->head_sent || d->retries == 2)
+        return false;
+    davr_free(&d->up);
+    if (++d->retries == 2 && slice_starts(buf_slice(&d->target.path), SLICE_LIT("/.well-known/")))
+        buf_clear(&d->body);
+    davs_send(d);
+    return true;
+}
+
 static bool receive(struct dav_session *d)
 {
+    struct err e;
     struct davr_event ev;
     if (stream_full(d->client))
         return false;
@@ -461,10 +480,11 @@ static bool receive(struct dav_session *d)
         answer_end(d);
         break;
     case DAVR_FAILED:
+        e = *ev.err;
         if (d->head_sent)
-            davs_broken(d, "host_failed", ev.err);
-        else
-            davs_host_failed(d, d->side, ev.err);
+            davs_broken(d, "host_failed", &e);
+        else if (e.code != E_CLOSED || !asked_again(d))
+            davs_host_failed(d, d->side, &e);
         break;
     }
     return true;

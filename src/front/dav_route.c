@@ -271,7 +271,7 @@ static void make(struct dav_session *d)
     }
 }
 
-void davs_forward_copy(struct dav_session *d)
+void davs_send(struct dav_session *d)
 {
     forward(d);
 }

@@ -247,6 +247,27 @@ def test_host_breaks_off(w):
             assert not raw or raw.startswith(b'HTTP/1.1 200') and not raw.endswith(b'0\r\n\r\n'), raw
 
 
+def test_host_closes_before_it_answers(w):
+    """What only asks is asked again; what changes something never is."""
+    user, tries = w.user(), []
+
+    def later(wire, r):
+        tries.append(r.method)
+        if len(tries) <= 2:
+            wire.sock.close()
+            return b''
+        return http(207, r.body or b'none', b'Content-Type: text/xml')
+    for method in ('PROPFIND', 'REPORT', 'PUT'):
+        w.old_dav.on(method, '/', later)
+    with w.client() as c:
+        for method in (b'PROPFIND', b'REPORT'):
+            del tries[:]
+            assert c.ask(method, b'/x', user, b'<a/>').body == b'<a/>', tries
+        del tries[:]
+        assert c.ask(b'PUT', b'/x', user, b'body').status == 503
+    assert tries.count(b'PUT') == 1, tries
+
+
 def test_idle_and_half(w):
     user = w.user()
     w.old_dav.on('GET', '/', http(200))
