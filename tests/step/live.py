@@ -208,6 +208,38 @@ def test_expunge_waits_for_its_moment(w):
         assert uids(c) == uids(d) == [u for u in range(1, 26) if u not in (3, 5, 25)]
 
 
+def test_expunge_told_behind_the_list(w):
+    """Old lists a message that is gone, and says so only then: it is counted once."""
+    s = Scene(w)
+    with s.client() as c, s.client() as d:
+        d.ok(b'UID STORE 3 +FLAGS (\\Deleted)')
+        d.ok(b'EXPUNGE')
+        late = []
+
+        def noop(conn, tag, text):
+            if len(conn.view) == 25 and w.logged().count('to=carry'):
+                conn.send(tag + b' OK nothing yet\r\n')
+            else:
+                conn.usual(tag, text)
+
+        def search(conn, tag, text):
+            if not late and len(conn.view) == 25 and w.logged().count('to=carry'):
+                late.append(text)
+                conn.send(b'* SEARCH' + b''.join(b' %d' % m.uid for m in conn.view) + b'\r\n')
+                conn.catch_up()
+                conn.send(tag + b' OK done\r\n')
+            else:
+                conn.usual(tag, text)
+        s.old.on(rb'NOOP', noop)
+        s.old.on(rb'UID SEARCH', search)
+        s.go(2)
+        assert late
+        c.ok(b'SEARCH ALL')
+        assert c.ok(b'FETCH 2:4 (UID)') == [b'* 2 FETCH (UID 2)', b'* 4 FETCH (UID 4)']
+        assert b'* 3 EXPUNGE' in c.ok(b'NOOP')
+        assert uids(c) == [u for u in range(1, 26) if u != 3]
+
+
 def test_mail_and_flags_of_others(w):
     """What old told nobody yet is told once the session is on new: new mail, and flags."""
     s = Scene(w)
