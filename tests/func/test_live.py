@@ -82,8 +82,9 @@ def test_qresync_and_compress(w):
 
 
 def test_courier_to_dovecot(w):
+    """One client appends: Courier tells two that do so at once the same UID."""
     old, new = w.courier(), w.dovecot('/', store='sdbox')
-    work(w, old, new, 20 + 100 * SEED, clients=({}, {'idles': False}))
+    work(w, old, new, 20 + 100 * SEED, clients=({}, {'idles': False, 'appends': False}))
 
 
 def test_dovecot_to_cyrus(w):

@@ -54,11 +54,12 @@ class Busy:
     lives: it connects again when its connection ends."""
 
     def __init__(self, d, user, truth, seed, share=(0, 1), numbers=True, idles=True, qresync=False, lives=False,
-                 compress=False, name=b'INBOX', together=None):
+                 compress=False, appends=True, name=b'INBOX', together=None):
         self.d, self.user, self.truth, self.name = d, user, truth, name
         self.r = random.Random('busy %s' % seed)
         self.share, self.numbers, self.idles, self.qresync = share, numbers, idles, qresync
         self.lives, self.compress, self.together = lives, compress, together
+        self.appends = appends
         self.made = self.commands = self.ends = 0
         self.slowest, self.seed = 0, seed
         self.error, self.ended = None, threading.Event()
@@ -244,7 +245,7 @@ class Busy:
             self.truth.messages[uid] = (digest, after)
 
     def append(self):
-        if self.made >= 150:
+        if not self.appends or self.made >= 150:
             return
         self.made += 1
         body = mail.message('%s-%d-%d' % (self.seed, self.share[0], self.made), 400)
