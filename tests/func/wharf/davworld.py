@@ -208,7 +208,7 @@ def leaks(text, person, before):
     text = text.decode(errors='replace')
     shown = {t for c in before.values() for t, _ in c.items.values()}
     for home in person.homes(person.new):
-        if home not in person.homes(person.old) and home in text:
+        if not any(h.startswith(home) for h in person.homes(person.old)) and home in text:
             found.append('home %s: %s' % (home, around(text, home)))
     for path, c in there.items():
         for what, value in (('sync-token', c.token), ('ctag', c.ctag)):
