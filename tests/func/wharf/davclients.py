@@ -97,7 +97,10 @@ client = caldav.DAVClient(url, username=user, password='pw')
 for calendar in client.principal().calendars():
     path = str(calendar.url.path)
     had = state.get(path) or {'token': None, 'items': {}}
-    changed = calendar.objects_by_sync_token(sync_token=had['token'], load_objects=False)
+    try:
+        changed = calendar.objects_by_sync_token(sync_token=had['token'], load_objects=False)
+    except caldav.lib.error.AuthorizationError:  # 403: that token is too old
+        changed = calendar.objects_by_sync_token(sync_token=None, load_objects=False)
     out['calendars'] += 1
     for o in changed:
         href = str(o.url.path)

@@ -33,7 +33,7 @@ TZOFFSETTO:+0900
 TZNAME:JST
 DTSTART:19700101T000000
 END:STANDARD'''),
-    'Island, own': ('''BEGIN:STANDARD
+    'Island Time': ('''BEGIN:STANDARD
 TZOFFSETFROM:-0300
 TZOFFSETTO:-0330
 TZNAME:ISL
@@ -170,8 +170,10 @@ ODD = [  # (kind, name, bytes)
     ('method', 'with method.ics', calendar(plain('odd-method'), head=('VERSION:2.0', 'PRODID:-//Wharf//EN', 'METHOD:REQUEST'))),
     ('noend', 'no end.ics', calendar(plain('odd-noend', 'DTEND'))),
     ('emptyzone', 'empty zone.ics', calendar(['BEGIN:VTIMEZONE', 'TZID:Nowhere', 'END:VTIMEZONE'],
-                                             plain('odd-zone', ('DTSTART', 'DTSTART;TZID=Nowhere:20310405T100000'), 'DTEND'))),
-    ('nozone', 'no zone.ics', calendar(plain('odd-nozone', ('DTSTART', 'DTSTART;TZID=Europe/Berlin:20310405T100000'), 'DTEND'))),
+                                             plain('odd-zone', ('DTSTART', 'DTSTART;TZID=Nowhere:20310405T100000'),
+                                                   ('DTEND', 'DTEND;TZID=Nowhere:20310405T110000')))),
+    ('nozone', 'no zone.ics', calendar(plain('odd-nozone', ('DTSTART', 'DTSTART;TZID=Europe/Berlin:20310405T100000'),
+                                                  ('DTEND', 'DTEND;TZID=Europe/Berlin:20310405T110000')))),
     ('noprodid', 'no prodid.ics', calendar(plain('odd-prodid'), head=('VERSION:2.0',))),
     ('nodtstamp', 'no dtstamp.ics', calendar(plain('odd-stamp', 'DTSTAMP'))),
     ('barelf', 'bare lf.ics', calendar(plain('odd-lf')).replace(b'\r\n', b'\n')),
