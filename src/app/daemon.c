@@ -52,6 +52,7 @@ static void use_tls(struct daemon *d, struct tls_set *t)
     tls_set_free(&d->tls);
     d->tls = *t;
     d->env.tls_server = t->server;
+    d->env.tls_server_http = t->server_http;
     d->env.tls_old = t->old_host;
     d->env.tls_new = t->new_host;
     d->env.tls_old_submission = t->old_submission;

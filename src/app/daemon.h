@@ -34,7 +34,7 @@ int privileges_drop(const struct settings *s, struct err *e) MUST_USE;
 /* ---- tls_set.c ---- */
 /* What is made from the certificate files; owner: the daemon. NULL where TLS is not configured. */
 struct tls_set {
-    struct tls_ctx *server, *old_host, *new_host, *old_submission, *new_submission;
+    struct tls_ctx *server, *server_http, *old_host, *new_host, *old_submission, *new_submission;
 };
 /* On failure *t is empty and *e says which file. */
 int tls_set_load(struct tls_set *t, const struct settings *s, struct err *e) MUST_USE;

@@ -25,6 +25,13 @@ int tls_set_load(struct tls_set *t, const struct settings *s, struct err *e)
         if (rc != 0)
             err_set(e, rc, SCOPE_NONE, "tls: %s", inner.text);
     }
+    if (rc == 0 && s->tls_certificate != NULL) {
+        rc = tls_server_new(&t->server_http, s->tls_certificate, s->tls_key, &inner);
+        if (rc != 0)
+            err_set(e, rc, SCOPE_NONE, "tls: %s", inner.text);
+        else
+            tls_server_http(t->server_http);
+    }
     if (rc == 0)
         rc = host_tls(&t->old_host, "old.imap", &s->old_imap, e);
     if (rc == 0)
@@ -41,6 +48,7 @@ int tls_set_load(struct tls_set *t, const struct settings *s, struct err *e)
 void tls_set_free(struct tls_set *t)
 {
     tls_ctx_free(&t->server);
+    tls_ctx_free(&t->server_http);
     tls_ctx_free(&t->old_host);
     tls_ctx_free(&t->new_host);
     tls_ctx_free(&t->old_submission);

@@ -90,17 +90,22 @@ static void on_accept(struct stream *s, void *arg)
         session_new(f, s, g->implicit);
 }
 
+static struct tls_ctx *tls_of(const struct front *f, enum gate_kind kind)
+{
+    return kind == GATE_DAV ? f->env->tls_server_http : f->env->tls_server;
+}
+
 static int open_list(struct front *f, char *const *addresses, bool implicit,
                      enum gate_kind kind, struct err *e)
 {
     for (; addresses != NULL && *addresses != NULL; addresses++) {
-        if (implicit && f->env->tls_server == NULL)
+        if (implicit && tls_of(f, kind) == NULL)
             return err_set(e, E_TLS, SCOPE_NONE,
                            "%s is to speak TLS, but no certificate is configured", *addresses);
         struct gate *g = mem_alloc(sizeof(*g));
         *g = (struct gate){.front = f, .implicit = implicit, .kind = kind};
         int rc = listener_open(&g->listener, f->env->worker, *addresses,
-                               implicit ? f->env->tls_server : NULL, on_accept, g, e);
+                               implicit ? tls_of(f, kind) : NULL, on_accept, g, e);
         if (rc != 0) {
             free(g);
             return rc;
@@ -125,7 +130,7 @@ int front_start(struct front **out, struct env *env, struct err *e)
     if (rc == 0)
         rc = open_list(f, env->settings->listen_submissions, true, GATE_SUBMISSION, e);
     if (rc == 0) /* there is no STARTTLS: with a certificate it is HTTPS */
-        rc = open_list(f, env->settings->listen_dav, env->tls_server != NULL, GATE_DAV, e);
+        rc = open_list(f, env->settings->listen_dav, env->tls_server_http != NULL, GATE_DAV, e);
     if (rc != 0)
         front_free(&f);
     *out = f;
@@ -175,8 +180,8 @@ void front_free(struct front **f)
 void front_reload(struct front *f)
 {
     for (unsigned i = 0; i < f->n_gates; i++)
-        if (f->gates[i]->implicit && f->env->tls_server != NULL)
-            listener_set_tls(f->gates[i]->listener, f->env->tls_server);
+        if (f->gates[i]->implicit && tls_of(f, f->gates[i]->kind) != NULL)
+            listener_set_tls(f->gates[i]->listener, tls_of(f, f->gates[i]->kind));
 }
 
 uint16_t front_port(const struct front *f, unsigned i)

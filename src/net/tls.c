@@ -121,6 +121,23 @@ int tls_server_new(struct tls_ctx **out, const char *cert_file, const char *key_
     return rc;
 }
 
+static int select_http(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned in_n, void *arg)
+{
+    static const unsigned char known[] = "\x08http/1.1";
+    unsigned char *chosen = NULL;
+    (void)ssl;
+    (void)arg;
+    if (SSL_select_next_proto(&chosen, n, known, sizeof(known) - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+void tls_server_http(struct tls_ctx *c)
+{
+    SSL_CTX_set_alpn_select_cb(c->ctx, select_http, NULL);
+}
+
 static int load_client(struct tls_ctx *c, const char *ca_file, struct err *e)
 {
     ERR_clear_error();

@@ -20,6 +20,7 @@ struct env {
     struct worker *worker;
     struct store *store;
     const struct settings *settings;
+    struct tls_ctx *tls_server_http; /* the same certificate, for listen.dav */
     struct tls_ctx *tls_server, *tls_old, *tls_new; /* tls_server NULL: no certificate configured */
     struct tls_ctx *tls_old_submission, *tls_new_submission;
     struct auth *auth;
