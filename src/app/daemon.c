@@ -186,6 +186,21 @@ static void put_host(struct buf *out, const struct mail_host *h)
     }
 }
 
+static void put_dav_hosts(struct buf *out, const struct settings *s)
+{
+    if (s->old_dav.url != NULL && s->new_dav.url != NULL)
+        buf_printf(out, "|dav %s|dav %s", s->old_dav.url, s->new_dav.url);
+}
+
+/* One of the two is the other with hosts of calendars behind: they came, or went, and the mailboxes' are the same. */
+static bool may_follow(const struct buf *have, const struct buf *want)
+{
+    struct slice a = buf_slice(have), b = buf_slice(want), longer = a.n > b.n ? a : b, shorter = a.n > b.n ? b : a;
+    if (slice_eq(a, b) || !slice_starts(longer, shorter))
+        return slice_eq(a, b);
+    return slice_starts(slice_make(longer.p + shorter.n, longer.n - shorter.n), SLICE_LIT("|dav "));
+}
+
 /* UIDs of one pair of hosts mean nothing to another: running on would mix up people's mail. */
 static int check_identity(struct daemon *d, struct err *e)
 {
@@ -193,12 +208,15 @@ static int check_identity(struct daemon *d, struct err *e)
     put_host(&want, &d->settings->old_imap);
     buf_putc(&want, '|');
     put_host(&want, &d->settings->new_imap);
+    put_dav_hosts(&want, d->settings);
     int rc = store_identity_get(d->env.store, &have);
     bool accept = d->settings->accept_changed_hosts || d->options->accept_changed_hosts;
-    bool same = slice_eq(buf_slice(&have), buf_slice(&want));
+    bool same = slice_eq(buf_slice(&have), buf_slice(&want)), known = have.len > 0 && !may_follow(&have, &want);
+    if (!known && want.len < have.len) /* the calendars' hosts are not configured now: they are remembered */
+        same = true;
     if (rc != 0) {
         err_set(e, rc, SCOPE_HOST, "cannot read which hosts the store belongs to");
-    } else if (have.len > 0 && !same && !accept) {
+    } else if (known && !same && !accept) {
         log_event(&d->log, LOG_ERROR, "hosts_differ", log_v("store", buf_slice(&have)),
                   log_v("configured", buf_slice(&want)));
         rc = err_set(e, E_INVAL, SCOPE_HOST,
@@ -208,7 +226,7 @@ static int check_identity(struct daemon *d, struct err *e)
         struct store_batch *b = store_batch_new(d->env.store);
         store_identity_put(b, buf_slice(&want));
         store_submit(&b, NULL);
-        if (have.len > 0)
+        if (known)
             log_event(&d->log, LOG_WARN, "hosts_changed", log_v("was", buf_slice(&have)),
                       log_v("is", buf_slice(&want)));
     }

@@ -249,21 +249,32 @@ static void put_old_host(struct buf *out, const struct ctl_model *m)
     buf_puts(out, ".\n");
 }
 
+/* "imap a|imap b|dav c|dav d": a pair on a line. */
+static void put_hosts(struct buf *out, struct slice hosts)
+{
+    bool second = false;
+    if (hosts.n == 0)
+        return;
+    for (;;) {
+        const uint8_t *bar = memchr(hosts.p, '|', hosts.n);
+        size_t n = bar != NULL ? (size_t)(bar - hosts.p) : hosts.n;
+        text_put(out, slice_make(hosts.p, n), 0, 0);
+        buf_puts(out, second || bar == NULL ? "\n" : " -> ");
+        second = !second;
+        if (bar == NULL)
+            break;
+        hosts = slice_make(bar + 1, hosts.n - n - 1);
+    }
+    buf_putc(out, '\n');
+}
+
 void ctl_show_status(const struct ctl_output *o, const struct ctl_model *m)
 {
     if (o->json) {
         status_json(o->out, m);
         return;
     }
-    struct slice hosts = buf_slice(&m->hosts);
-    const uint8_t *bar = hosts.n == 0 ? NULL : memchr(hosts.p, '|', hosts.n);
-    if (bar != NULL) {
-        size_t n = (size_t)(bar - hosts.p);
-        text_put(o->out, slice_make(hosts.p, n), 0, 0);
-        buf_puts(o->out, " -> ");
-        text_put(o->out, slice_make(bar + 1, hosts.n - n - 1), 0, 0);
-        buf_puts(o->out, "\n\n");
-    }
+    put_hosts(o->out, buf_slice(&m->hosts));
     put_totals(o->out, m);
     buf_putc(o->out, '\n');
     if (m->n_accounts > 0) {
