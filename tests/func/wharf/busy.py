@@ -6,6 +6,7 @@ number means the same message until then, and no command may fail. Several may s
 own, so that everybody knows what becomes of them.
 """
 
+import collections
 import hashlib
 import random
 import threading
@@ -40,8 +41,8 @@ class Truth:
         for uid in set(there) - set(self.messages):
             if there[uid][0] not in self.maybe_there:
                 out.append('UID %d should not be there' % uid)
-        digests = [d for d, _ in there.values()]
-        out += ['%s is there twice' % d[:12] for d in set(digests) if digests.count(d) > 1]
+        digests = collections.Counter(d for d, _ in there.values())
+        out += ['%s is there twice' % d[:12] for d, times in digests.items() if times > 1]
         assert not out, '\n'.join(out[:30])
 
 
