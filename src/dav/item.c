@@ -459,6 +459,8 @@ int item_split(struct slice body, bool card, item_cb *cb, void *arg)
     struct split s = {0};
     struct buf lines = {0}, one = {0};
     int n = 0, rc = 0;
+    if (body.n > 0 && memchr(body.p, '\0', body.n) != NULL)
+        return E_INVAL;
     item_crlf(body, &lines);
     if (card)
         gather_cards(&s, buf_slice(&lines));

@@ -47,8 +47,21 @@ static void fail(struct xml_in *x, int code, const char *why)
         xmlStopParser(x->ctx);
 }
 
+static void note_trouble(struct xml_in *x)
+{
+    const xmlError *e = xmlCtxtGetLastError(x->ctx);
+    char why[140];
+    if (x->ctx == NULL || (x->ctx->wellFormed && x->ctx->nsWellFormed))
+        return;
+    snprintf(why, sizeof(why), "line %d: %s", e != NULL ? e->line : 0,
+             e != NULL && e->message != NULL ? e->message : "not well-formed");
+    why[strcspn(why, "\n")] = '\0';
+    fail(x, E_PROTO, why);
+}
+
 static void emit(struct xml_in *x, const struct xml_event *ev)
 {
+    note_trouble(x); /* libxml2 goes on behind what is wrong with a namespace only */
     int r = x->result == 0 ? x->cb(ev, x->arg) : 0;
     if (r != 0)
         fail(x, r, "refused");
@@ -179,20 +192,23 @@ static void open_context(struct xml_in *x)
     x->ctx = xmlCreatePushParserCtxt(&x->sax, x, NULL, 0, NULL);
     if (x->ctx == NULL)
         abort();
-    /* HUGE lifts libxml2's own limits on one text (10 MB); ours hold instead. */
-    xmlCtxtUseOptions(x->ctx, XML_PARSE_NONET | XML_PARSE_HUGE | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    /*
+     * HUGE lifts libxml2's own limits on one text (10 MB); ours hold instead. What a declaration says of the encoding is not
+     * heeded: it is UTF-8, see is_utf8(); converters do not give the same for every way in which the bytes come.
+     */
+    xmlCtxtUseOptions(x->ctx, XML_PARSE_NONET | XML_PARSE_HUGE | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+                                  XML_PARSE_IGNORE_ENC);
 }
 
-static void note_trouble(struct xml_in *x)
+/* Every other encoding that libxml2 finds out by itself begins with another byte, or has NULs. */
+static bool is_utf8(struct slice bytes, bool first)
 {
-    const xmlError *e = xmlCtxtGetLastError(x->ctx);
-    char why[140];
-    if (x->ctx->wellFormed && x->ctx->nsWellFormed)
-        return;
-    snprintf(why, sizeof(why), "line %d: %s", e != NULL ? e->line : 0,
-             e != NULL && e->message != NULL ? e->message : "not well-formed");
-    why[strcspn(why, "\n")] = '\0';
-    fail(x, E_PROTO, why);
+    if (bytes.n == 0)
+        return true;
+    if (first && bytes.p[0] != '<' && bytes.p[0] != 0xef && bytes.p[0] != ' ' && bytes.p[0] != '\t' && bytes.p[0] != '\r' &&
+        bytes.p[0] != '\n')
+        return false;
+    return memchr(bytes.p, '\0', bytes.n) == NULL;
 }
 
 int xml_feed(struct xml_in *x, struct slice bytes, bool last)
@@ -201,6 +217,10 @@ int xml_feed(struct xml_in *x, struct slice bytes, bool last)
         return x->result;
     if (x->over) {
         fail(x, E_PROTO, "something follows the document");
+        return x->result;
+    }
+    if (!is_utf8(bytes, x->bytes == 0)) {
+        fail(x, E_PROTO, "this is no XML in UTF-8");
         return x->result;
     }
     if (x->ctx == NULL)

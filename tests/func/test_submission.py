@@ -245,6 +245,7 @@ def test_old_submission_checks(w):
     text = re.sub(r'new \{\nimap \{[^}]*\}\n', 'new {\n', text)
     w.place.write(d.conf, text)
     d.port, d.tls_port = d.smtp_port, d.smtps_port
+    d.ports = [d.smtp_port, d.smtps_port]
     d.start()
     user = w.user(old)
     with client(w, d) as c:
