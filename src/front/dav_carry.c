@@ -40,14 +40,26 @@ void davs_carry_free(struct dav_session *d)
 static struct davr *ask(struct dav_session *d, enum unit_home side, const char *method, const struct buf *path,
                         const struct dav_field *fields, size_t n, int body_kind)
 {
+    /*
+     * What a COPY or MOVE of one host does without telling anybody must not become an invitation or a cancellation because it is a
+     * PUT and a DELETE here (RFC 6638 8.1, and what hosts have for it); who does not know a field passes it over.
+     */
+    const struct dav_field quiet[] = {{SLICE_LIT("Schedule-Reply"), SLICE_LIT("F")},
+                                             {SLICE_LIT("Scheduling-Enabled"), SLICE_LIT("F")},
+                                             {SLICE_LIT("X-NC-DISABLE-SCHEDULING"), SLICE_LIT("true")}};
+    enum { QUIET = sizeof(quiet) / sizeof(*quiet), MOST = 4 };
+    struct dav_field all[MOST + QUIET];
     const struct settings *set = davs_settings(d);
+    memcpy(all, quiet, sizeof(quiet));
+    for (size_t i = 0; i < n && i < MOST; i++)
+        all[QUIET + i] = fields[i];
     struct davr_open o = {
         .host = side == HOME_NEW ? &set->new_dav : &set->old_dav,
         .creds = &d->creds[side],
         .method = method,
         .target = buf_slice(path),
-        .fields = fields,
-        .n_fields = n,
+        .fields = all,
+        .n_fields = QUIET + (n < MOST ? n : MOST),
         .body_kind = body_kind,
         .timeout_seconds = set->host_timeout_seconds,
     };
